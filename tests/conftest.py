@@ -1,0 +1,16 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data, weights and golden values that LCFCN_SHARED names."""
+    folder = os.environ.get("LCFCN_SHARED")
+    if not folder:
+        pytest.skip("needs the folder of real data: set LCFCN_SHARED to it")
+    assert Path(folder).is_dir(), f"LCFCN_SHARED names {folder}, which is no folder"
+    return Path(folder)
