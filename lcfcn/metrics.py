@@ -35,9 +35,8 @@ def compute_game(pred_points: np.ndarray, gt_points: np.ndarray, L: int = 1) -> 
     if L < 0:
         raise ValueError(f"L is {L}; expected 0 or more: the grid has 2^L by 2^L cells")
     error = pred.astype(np.float64) - gt.astype(np.float64)
-    rows, cols = (np.arange(2**L) * side // 2**L for side in error.shape)
-    if 2**L > min(error.shape):  # more cells than pixels: a pixel is the smallest cell there is
-        rows, cols = np.unique(rows), np.unique(cols)
+    # Where the cells begin; unique, since in an image of fewer pixels than cells a pixel is the smallest cell.
+    rows, cols = (np.unique(np.arange(2**L) * side // 2**L) for side in error.shape)
     return float(np.abs(np.add.reduceat(np.add.reduceat(error, rows, axis=0), cols, axis=1)).sum())
 
 

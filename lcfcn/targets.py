@@ -15,8 +15,8 @@ TERMS = ("image_level", "point_level", "split_level", "false_positive")
 class PixelSet:
     """Pixels of one image that one term pushes the same way.
 
-    `pixels` are flat indices into (H, W), `weight` is what each of them weighs: one number or one a pixel. `towards` True asks for the
-    channel (-log p), False asks against it (-log(1 - p)).
+    `pixels` are flat indices into (H, W), `weight` is what each of them weighs: one number or one a pixel.
+    `towards` True asks for the channel (-log p), False asks against it (-log(1 - p)).
     """
 
     term: str

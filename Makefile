@@ -1,0 +1,24 @@
+# make demo: set up, train the demo, say where its pictures are.   make test: set up, run the checks and the tests.
+PYTHON ?= python3
+VENV ?= .venv
+RUNS ?= runs
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint
+
+demo: $(READY)
+	$(BIN)/python trainval.py -e demo -sb $(RUNS)
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+# The mark is made last, so that an installation that was cut off is begun again.
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt -e '.[test]'
+	touch $(READY)

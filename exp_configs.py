@@ -1,0 +1,92 @@
+"""The experiments: each group is a grid of hyper-parameters, and says what it reaches, in how long, on what.
+
+`python trainval.py -e GROUP ...` runs all experiments of a group; `--set KEY=VALUE` overrides an entry.
+"""
+
+from src.experiments import haven_utils as hu
+
+# The optimizer of the paper's code, written out. A list in a grid is a choice, so the betas are a choice of one.
+PAPER_ADAM = {"optimizer": "adam", "lr": 1e-5, "betas": [[0.99, 0.999]], "weight_decay": 5e-4}
+LIGHT_ADAMW = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 1e-4, "schedule": {"name": "one_cycle"}}
+ALL = {"train": "all", "val": "all"}
+
+
+def model(base: str, pretrained: str | None = "imagenet", n_classes: int = 1, **options: object) -> dict:
+    """An LCFCN of one base network."""
+    return {"name": "lcfcn", "base": base, "n_classes": n_classes, "pretrained": pretrained, **options}
+
+
+TRANCOS = {"name": "trancos", "transform": "rgb_normalize"}
+SHANGHAI = {"name": "shanghai", "part": "B", "transform": "rgb_normalize"}
+
+EXP_GROUPS = {
+    # The paper's recipe on TRANCOS (403 training and 420 validation images), for a GPU. Not run to the end here.
+    "trancos": hu.cartesian_exp_group(
+        {
+            "dataset": TRANCOS,
+            "model": model("fcn8_vgg16"),
+            "batch_size": [1, 5, 10],
+            "max_epoch": 100,
+            "dataset_size": ALL,
+            **PAPER_ADAM,
+            "seed": 0,
+        }
+    ),
+    # One epoch of the paper's network on ten images: does everything work?
+    "trancos_debug": hu.cartesian_exp_group(
+        {
+            "dataset": TRANCOS,
+            "model": model("fcn8_vgg16"),
+            "batch_size": 1,
+            "max_epoch": 1,
+            "dataset_size": {"train": 10, "val": 5},
+            **PAPER_ADAM,
+            "seed": 0,
+        }
+    ),
+    # The paper's recipe on ShanghaiTech part B. Full-size: for a GPU. Not run to the end here.
+    "shanghai": hu.cartesian_exp_group(
+        {
+            "dataset": SHANGHAI,
+            "model": model("fcn8_vgg16"),
+            "batch_size": 1,
+            "max_epoch": 100,
+            "dataset_size": ALL,
+            **PAPER_ADAM,
+            "seed": 0,
+        }
+    ),
+    "trancos_light": hu.cartesian_exp_group(
+        {
+            "dataset": {**TRANCOS, "augment": {"crop": 320, "hflip": True, "jitter": 0.3}},
+            "model": model("fcn8_mobilenet_v2", output_stride=4),
+            "batch_size": 4,
+            "max_epoch": 20,
+            "dataset_size": ALL,
+            **LIGHT_ADAMW,
+            "seed": 0,
+        }
+    ),
+    "shanghai_light": hu.cartesian_exp_group(
+        {
+            "dataset": {**SHANGHAI, "augment": {"crop": 384, "hflip": True, "jitter": 0.3}},
+            "model": model("fcn8_mobilenet_v2", output_stride=4),
+            "batch_size": 4,
+            "max_epoch": 10,
+            "dataset_size": ALL,
+            **LIGHT_ADAMW,
+            "seed": 0,
+        }
+    ),
+    "demo": hu.cartesian_exp_group(
+        {
+            "dataset": {"name": "synthetic", "transform": "rgb_normalize", "augment": {"hflip": True, "vflip": True}},
+            "model": model("fcn8_mobilenet_v2", pretrained=None, output_stride=4),
+            "batch_size": 8,
+            "max_epoch": 10,
+            "dataset_size": ALL,
+            **LIGHT_ADAMW,
+            "seed": 0,
+        }
+    ),
+}

@@ -1,0 +1,63 @@
+"""Checkpoints: what a run needs to go on as if it had never stopped, and the best network so far."""
+
+import math
+from pathlib import Path
+
+import torch
+
+from src.errors import UserError
+from src.files import save_pickle, write_whole
+
+LAST, BEST = "model.pth", "model_best.pth"
+SCORES, BEST_SCORES = "score_list.pkl", "score_list_best.pkl"
+
+
+def load_checkpoint(path: Path) -> dict:
+    """Read a checkpoint onto the CPU, without running anything that it contains.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged or no checkpoint.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"there is no checkpoint {path}: train the experiment first") from None
+    except Exception as error:  # torch raises a different type for each kind of damage
+        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"{path} cannot be read ({reason}): expected a whole checkpoint; restore the file, "
+            "or start the experiment again with -r 1, which keeps a backup"
+        ) from None
+    if not isinstance(checkpoint, dict) or "model" not in checkpoint:
+        raise UserError(f"{path} holds no network under the key 'model': pass a checkpoint that trainval.py wrote")
+    return checkpoint
+
+
+def best_row(score_list: list[dict]) -> dict | None:
+    """The first row of the best `val_score`; a score that is no number is never the best."""
+    finite = [row for row in score_list if math.isfinite(row["val_score"])]
+    return max(finite, key=lambda row: row["val_score"], default=None)
+
+
+def save_epoch(savedir: Path, state: dict, score_list: list[dict], exp_dict: dict) -> bool:
+    """Save the end of an epoch, and return whether its network is the best so far.
+
+    `model.pth` carries the scores too, and is what a run resumes from. It is written after the best network: a run
+    killed in between repeats the epoch and writes the same best network again.
+    """
+    best = best_row(score_list) is score_list[-1]
+    if best:
+        network = {"model": state["model"], "exp_dict": exp_dict, "epoch": score_list[-1]["epoch"]}
+        write_whole(savedir / BEST, lambda file: torch.save(network, file))
+        save_pickle(savedir / BEST_SCORES, score_list)
+    save_last(savedir, state, score_list, exp_dict)
+    save_pickle(savedir / SCORES, score_list)
+    return best
+
+
+def save_last(savedir: Path, state: dict, score_list: list[dict], exp_dict: dict) -> None:
+    """Save what a run resumes from."""
+    checkpoint = {**state, "score_list": score_list, "exp_dict": exp_dict}
+    write_whole(savedir / LAST, lambda file: torch.save(checkpoint, file))

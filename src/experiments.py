@@ -1,0 +1,169 @@
+"""Experiments: their schema, their overrides, and what Haven does for them. The one module that imports Haven."""
+
+import ast
+import copy
+import json
+import os
+import warnings
+from pathlib import Path
+
+from src.errors import UserError
+
+with warnings.catch_warnings():
+    # haven-ai 0.7.3 reads its own version through pkg_resources, which warns that it will go.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+    from haven import haven_chk, haven_utils, haven_wizard
+
+REQUIRED = ("dataset", "model", "batch_size", "max_epoch", "dataset_size", "optimizer", "lr", "seed")
+OPTIONAL = ("betas", "weight_decay", "momentum", "schedule")
+SECTIONS = {
+    "dataset": ("name", "transform"),
+    "model": ("name", "base", "n_classes", "pretrained"),
+    "dataset_size": ("train", "val"),
+}
+MODEL_OPTIONS = ("freeze_batch_norm", "output_stride")
+
+
+def check_exp_dict(exp_dict: dict) -> None:
+    """Raise `UserError` if an experiment misses an entry, or has one that nothing reads or whose value cannot be."""
+    _check_keys("the experiment", exp_dict, REQUIRED, OPTIONAL)
+    for section, required in SECTIONS.items():
+        if not isinstance(exp_dict[section], dict):
+            raise UserError(f"{section} is {exp_dict[section]!r}; expected a dict with {', '.join(required)}")
+        optional = {"dataset": None, "model": MODEL_OPTIONS, "dataset_size": ("test",)}[section]
+        _check_keys(section, exp_dict[section], required, optional)
+    if exp_dict["model"]["name"] != "lcfcn":
+        raise UserError(f"model.name is {exp_dict['model']['name']!r}; expected 'lcfcn', the only one there is")
+    integers = {key: exp_dict[key] for key in ("batch_size", "max_epoch")}
+    integers["model.n_classes"] = exp_dict["model"]["n_classes"]
+    for key, value in integers.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"{key} is {value!r}; expected a whole number of 1 or more")
+    if not isinstance(exp_dict["seed"], int) or exp_dict["seed"] < 0:
+        raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number of 0 or more")
+    if not isinstance(exp_dict["lr"], int | float) or not exp_dict["lr"] > 0:
+        raise UserError(f"lr is {exp_dict['lr']!r}; expected a number above 0, such as 1e-4")
+
+
+def _check_keys(where: str, found: dict, required: tuple[str, ...], optional: tuple[str, ...] | None) -> None:
+    missing = [key for key in required if key not in found]
+    if missing:
+        raise UserError(f"{where} has no {', '.join(missing)}; expected {', '.join(required)}: see exp_configs.py")
+    unknown = [] if optional is None else [key for key in found if key not in (*required, *optional)]
+    if unknown:
+        raise UserError(f"{where} has the unknown {', '.join(unknown)}; known are {', '.join((*required, *optional))}")
+
+
+def override(exp_dict: dict, assignments: list[str]) -> dict:
+    """A copy of an experiment with entries replaced by `KEY=VALUE` strings, keys dotted, values Python literals.
+
+    A value that is no literal is a string, so paths need no quotes. Keys that the experiment does not have and
+    that are no optional ones are refused.
+    """
+    exp_dict = copy.deepcopy(exp_dict)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment} has no '='; expected KEY=VALUE, such as --set model.pretrained=None")
+        *sections, last = key.split(".")
+        target = exp_dict
+        for section in sections:
+            target = target.get(section)
+            if not isinstance(target, dict):
+                raise UserError(f"--set {key} is unknown: {_choices(exp_dict)}")
+        optional = {"": OPTIONAL, "model": MODEL_OPTIONS}.get(".".join(sections), ())
+        # The readers know what a data set takes and refuse the rest.
+        if last not in target and last not in optional and sections != ["dataset"]:
+            raise UserError(f"--set {key} is unknown: {_choices(exp_dict)}")
+        target[last] = _literal(text)
+    return exp_dict
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _choices(exp_dict: dict) -> str:
+    keys = []
+    for key, value in exp_dict.items():
+        keys += [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]
+    return f"choose one of {', '.join(sorted(keys))}"
+
+
+def find_experiments(
+    groups: dict[str, list[dict]],
+    group_names: list[str] | None,
+    exp_id: str | None,
+    savedir_base: Path,
+    assignments: list[str],
+) -> list[dict]:
+    """The experiments that `-e`, `-ei` and `--set` name.
+
+    Raises
+    ------
+    UserError
+        If a group or the id is unknown, or an experiment is not well formed.
+    """
+    if not group_names and exp_id is None:
+        raise UserError(f"no experiment was named: give -e GROUP, one of {', '.join(sorted(groups))}, or -ei EXP_ID")
+    if not group_names:
+        if assignments:
+            raise UserError("--set with -ei alone would change the experiment's id: give its group with -e too")
+        return [_read_experiment(savedir_base, exp_id)]
+    unknown = [name for name in group_names if name not in groups]
+    if unknown:
+        raise UserError(f"-e {' '.join(unknown)} is unknown: choose from {', '.join(sorted(groups))}")
+    by_id = {}
+    for exp_dict in (e for name in group_names for e in groups[name]):
+        exp_dict = override(exp_dict, assignments)
+        check_exp_dict(exp_dict)
+        by_id[haven_utils.hash_dict(exp_dict)] = exp_dict  # an experiment of two groups runs once
+    if exp_id is None:
+        return list(by_id.values())
+    if exp_id not in by_id:
+        raise UserError(f"-ei {exp_id} is no experiment of {' '.join(group_names)}: choose from {', '.join(by_id)}")
+    return [by_id[exp_id]]
+
+
+def _read_experiment(savedir_base: Path, exp_id: str) -> dict:
+    path = savedir_base / exp_id / "exp_dict.json"
+    try:
+        exp_dict = haven_utils.load_json(path)
+    except OSError:
+        raise UserError(f"-ei {exp_id} is no experiment: there is no {path}; check -sb, or give -e GROUP") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is damaged ({error}): give -e GROUP, which writes it again") from None
+    check_exp_dict(exp_dict)
+    if haven_utils.hash_dict(exp_dict) != exp_id:
+        raise UserError(f"{path} was changed: its hash is no longer {exp_id}; give -e GROUP, which writes it again")
+    return exp_dict
+
+
+def check_writable(savedir_base: Path) -> None:
+    """Raise `UserError` if nothing can be written under a folder that may not exist yet."""
+    folder = savedir_base.absolute()
+    while not folder.exists():
+        folder = folder.parent
+        if folder.is_file():
+            break
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"-sb {savedir_base} cannot be written: {folder} is no folder that you may write to; choose another"
+        )
+
+
+def open_experiment(exp_dict: dict, savedir_base: Path, reset: bool) -> Path:
+    """Make the experiment's folder as Haven lays it out; `reset` first moves an earlier one to `deleted/`."""
+    savedir = haven_wizard.create_experiment(exp_dict, str(savedir_base), reset=False, verbose=False)
+    if reset and os.listdir(savedir):
+        haven_chk.delete_and_backup_experiment(savedir)
+        savedir = haven_wizard.create_experiment(exp_dict, str(savedir_base), reset=False, verbose=False)
+    return Path(savedir)
+
+
+def experiment_id(exp_dict: dict) -> str:
+    """Haven's hash of an experiment, the name of its folder."""
+    return haven_utils.hash_dict(exp_dict)

@@ -1,0 +1,34 @@
+"""Files that matter are written whole or not at all."""
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from src.errors import UserError
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file through a temporary one beside it, so that `path` always holds the old or the new, both whole.
+
+    The temporary file has always the same name: one that a killed run left is overwritten by the next.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}): free space or choose another -sb"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_pickle(path: Path, data: object) -> None:
+    """Write what Haven's `load_pkl` reads."""
+    write_whole(path, lambda file: pickle.dump(data, file))

@@ -1,0 +1,234 @@
+"""LCFCN: a network that is trained by the LCFCN loss and counts the blobs of its output."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from lcfcn.lcfcn_loss import NonFiniteError, blobs2points, compute_game, compute_lcfcn_loss, get_blobs
+from lcfcn.metrics import dense_counts, mae, rmse
+from src import pictures
+from src.datasets.transforms import denormalize
+from src.errors import UserError
+from src.models.bases import build_base
+from src.optim import make_optimizer, make_schedule
+from src.runtime import Runtime, StopRequest
+
+GAME_LEVELS = (1, 2, 3)
+
+
+class LCFCN:
+    """A network with its optimizer: `*_on_loader` works through data, `*_on_batch` through one batch.
+
+    Parameters
+    ----------
+    exp_dict : dict
+        The experiment, see `exp_configs.py`.
+    runtime : Runtime
+        Device and precision.
+    n_steps : int
+        Batches in the whole training, for the learning-rate schedule.
+    stop : StopRequest, optional
+        Asked after each batch; `Stopped` is raised when it says so.
+    """
+
+    def __init__(self, exp_dict: dict, runtime: Runtime, n_steps: int = 1, stop: StopRequest | None = None) -> None:
+        torch.manual_seed(exp_dict["seed"])
+        self.transform = exp_dict["dataset"]["transform"]
+        options = {key: value for key, value in exp_dict["model"].items() if key not in ("name", "base")}
+        self.runtime = runtime
+        self.model_base = runtime.place(build_base(exp_dict["model"]["base"], **options))
+        self.opt = make_optimizer(exp_dict, [p for p in self.model_base.parameters() if p.requires_grad])
+        self.schedule = make_schedule(exp_dict, self.opt, n_steps)
+        self.stop = stop or StopRequest()
+        self.sums: dict[str, float] = {}
+
+    def train_on_loader(self, loader: DataLoader) -> dict[str, float]:
+        """Train through an epoch, or the rest of one that `load_state_dict` took up in the middle.
+
+        Returns
+        -------
+        scores : dict
+            `train_loss` and its four terms (mean an image), `lr`, `train_seconds`, `images_per_second`.
+        """
+        self.model_base.train()
+        n_done = int(self.sums.get("n_batches", 0))
+        with tqdm(loader, desc="train", initial=n_done, total=len(loader), leave=False) as bar:
+            start = time.perf_counter()
+            for batch in bar:
+                scores = self.train_on_batch(batch)
+                n_images = len(batch["images"])
+                now = time.perf_counter()
+                self._add(n_batches=1, n_images=n_images, seconds=now - start)
+                self._add(**{key: value * n_images for key, value in scores.items()})
+                start = now
+                bar.set_postfix(loss=f"{self.sums['train_loss'] / self.sums['n_images']:.4g}")
+                self.stop.check()
+        return self._finish_epoch()
+
+    def _add(self, **values: float) -> None:
+        for key, value in values.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value
+
+    def _finish_epoch(self) -> dict[str, float]:
+        n_images = self.sums["n_images"]
+        scores = {key: value / n_images for key, value in self.sums.items() if key.startswith("train_")}
+        seconds = self.sums["seconds"]
+        return {
+            **scores,
+            "lr": self.opt.param_groups[0]["lr"],
+            "train_seconds": seconds,
+            "images_per_second": n_images / max(seconds, 1e-9),
+        }
+
+    def start_epoch(self) -> None:
+        """Forget the running sums of the epoch that ended."""
+        self.sums = {}
+
+    def train_on_batch(self, batch: dict) -> dict[str, float]:
+        """Take one step, and return `train_loss` and its four terms.
+
+        Raises
+        ------
+        UserError
+            If the network's output is not finite, with the image's name; the step is not taken.
+        """
+        self.opt.zero_grad(set_to_none=True)
+        with self.runtime.autocast():
+            logits = self.model_base(self.runtime.images(batch))
+        loss, terms = self._loss(logits, batch)
+        scaler = self.runtime.scaler
+        scaler.scale(loss).backward()
+        scaler.step(self.opt)
+        scaler.update()
+        self.schedule.step()
+        # The terms are on the host already: the loss need not be fetched from the device.
+        values = {f"train_{term}": float(value) for term, value in terms.items()}
+        return {"train_loss": sum(values.values()), **values}
+
+    def _loss(self, logits: torch.Tensor, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        try:
+            return compute_lcfcn_loss(logits.float(), batch["points"], batch["roi"], return_terms=True)
+        except NonFiniteError as error:
+            name = batch["meta"][error.index]["name"]
+            raise UserError(
+                f"the loss is not finite at image {name} ({batch['meta'][error.index]['path']}): "
+                "lower --set lr=..., use --precision 32 or bf16, or look for broken values in that image"
+            ) from None
+
+    @torch.no_grad()
+    def val_on_loader(self, loader: DataLoader) -> dict[str, float]:
+        """Count and locate on images one by one, and score the counts.
+
+        Returns
+        -------
+        scores : dict
+            `val_mae` (mean over the classes; with several, `val_mae_1` ... too), `val_rmse`, `val_game_1..3`
+            (likewise means over the classes), `val_score` (-val_mae), `val_seconds`.
+        """
+        self.model_base.eval()
+        start = time.perf_counter()
+        errors, games = [], []
+        with tqdm(loader, desc="val", leave=False) as bar:
+            for batch in bar:
+                scores = self.val_on_batch(batch)
+                errors.extend(scores["errors"])
+                games.extend(scores["games"])
+                bar.set_postfix(mae=f"{mae(np.array(errors)):.3f}")
+                self.stop.check()
+        return {**count_scores(np.array(errors), np.array(games)), "val_seconds": time.perf_counter() - start}
+
+    @torch.no_grad()
+    def val_on_batch(self, batch: dict) -> dict[str, list]:
+        """`errors` of the counts, predicted - true, (N, K), and `games` at `GAME_LEVELS`, (N, K, 3)."""
+        blobs = get_blobs(self.predict_probs(batch), batch["roi"].numpy())
+        true_counts = batch["counts"].numpy()
+        errors, games = [], []
+        for n, meta in enumerate(batch["meta"]):
+            predicted = blobs2points(blobs[n])
+            errors.append(blobs[n].max(axis=(1, 2)) - true_counts[n])
+            games.append([_games(predicted[k], meta, k + 1) for k in range(len(predicted))])
+        return {"errors": errors, "games": games}
+
+    @torch.no_grad()
+    def predict_probs(self, batch: dict) -> np.ndarray:
+        """(N, 1, H, W) or (N, K + 1, H, W) float32 probabilities of a batch."""
+        with self.runtime.autocast():
+            logits = self.model_base(self.runtime.images(batch)).float()
+        probs = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+        return probs.cpu().numpy()
+
+    @torch.no_grad()
+    def vis_on_loader(self, loader: Iterable[dict], savedir: Path) -> list[Path]:
+        """Draw each image with true points | predicted blobs and their count | heat map, and return the files."""
+        self.model_base.eval()
+        files = []
+        for batch in loader:
+            probs = self.predict_probs(batch)
+            blobs = get_blobs(probs, batch["roi"].numpy())
+            for n, meta in enumerate(batch["meta"]):
+                image = denormalize(batch["images"][n], self.transform)
+                heat = probs[n, 0] if probs.shape[1] == 1 else 1 - probs[n, 0]
+                sheet = pictures.result_sheet(image, meta["point_list"].numpy(), blobs[n], heat)
+                files.append(Path(savedir) / f"{meta['index']:05d}_{Path(meta['name']).stem}.png")
+                pictures.save_png(files[-1], sheet)
+        return files
+
+    def get_state_dict(self) -> dict:
+        """All that training needs to go on: network, optimizer, schedule, random state and the epoch's sums."""
+        return {
+            "model": self.model_base.state_dict(),
+            "opt": self.opt.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.runtime.scaler.state_dict(),
+            "random": self.runtime.random_state(),
+            "sums": self.sums,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take up `get_state_dict`, or a published checkpoint that holds `model` and perhaps `opt`.
+
+        Raises
+        ------
+        UserError
+            If the parameters are not those of this network.
+        """
+        try:
+            self.model_base.load_state_dict(state["model"])
+            if "opt" in state:
+                self.opt.load_state_dict(state["opt"])
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).replace("\n", " ")[:200]
+            raise UserError(
+                f"the checkpoint does not fit this network ({reason}): choose the base it was made with"
+            ) from None
+        if "random" in state:
+            self.schedule.load_state_dict(state["schedule"])
+            self.runtime.scaler.load_state_dict(state["scaler"])
+            self.runtime.set_random_state(state["random"])
+            self.sums = dict(state["sums"])
+
+
+def count_scores(errors: np.ndarray, games: np.ndarray) -> dict[str, float]:
+    """Scores from (N, K) errors of the counts and (N, K, levels) GAMEs; means over the classes."""
+    n_classes = errors.shape[1]
+    val_mae = float(np.mean([mae(errors[:, k]) for k in range(n_classes)]))
+    per_class = {f"val_mae_{k + 1}": mae(errors[:, k]) for k in range(n_classes)} if n_classes > 1 else {}
+    return {
+        "val_mae": val_mae,
+        **per_class,
+        "val_rmse": float(np.mean([rmse(errors[:, k]) for k in range(n_classes)])),
+        **{f"val_game_{level}": float(games[..., i].mean()) for i, level in enumerate(GAME_LEVELS)},
+        "val_score": -val_mae,
+    }
+
+
+def _games(predicted: np.ndarray, meta: dict, label: int) -> list[float]:
+    """GAME at `GAME_LEVELS` of one class, from the point list so that two clicks on one pixel count twice."""
+    true_points = meta["point_list"][meta["labels"] == label].numpy()
+    truth = dense_counts(true_points, predicted.shape)
+    return [compute_game(predicted, truth, level) for level in GAME_LEVELS]

@@ -1,0 +1,168 @@
+"""Device, precision, loaders, random states and signals: all that knows about the machine."""
+
+import contextlib
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from src.errors import UserError
+
+PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
+
+
+class Stopped(Exception):  # noqa: N818 - a request, no error
+    """The user asked the run to stop, and the batch in hand is done."""
+
+
+class Runtime:
+    """Where and how precisely a network runs.
+
+    Parameters
+    ----------
+    device : str
+        `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
+    precision : str
+        `32`, `bf16` or `16`: of the network; the loss is always taken in float32.
+
+    Raises
+    ------
+    UserError
+        If there is no such device or precision.
+    """
+
+    def __init__(self, device: str = "auto", precision: str = "32") -> None:
+        self.device = find_device(device)
+        if precision not in PRECISIONS:
+            raise UserError(f"--precision {precision} is unknown: choose one of {', '.join(PRECISIONS)}")
+        self.precision = precision
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "16")
+        self.memory_format = torch.channels_last if self.is_cuda else torch.contiguous_format
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the network runs on an NVIDIA GPU."""
+        return self.device.type == "cuda"
+
+    def place(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Move a network to the device, in the device's memory format."""
+        return network.to(self.device, memory_format=self.memory_format)
+
+    def images(self, batch: dict) -> torch.Tensor:
+        """The batch's images (N, 3, H, W) on the device; points and region stay on the host, where the loss is."""
+        return batch["images"].to(self.device, memory_format=self.memory_format, non_blocking=True)
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """Run what is inside in the chosen precision."""
+        dtype = PRECISIONS[self.precision]
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+
+    def random_state(self) -> dict:
+        """The states of torch's generators, which is all the randomness a network uses."""
+        cuda = [torch.cuda.get_rng_state(self.device)] if self.is_cuda else []
+        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+    def set_random_state(self, state: dict) -> None:
+        """Take up `random_state` again."""
+        torch.set_rng_state(state["cpu"])
+        if self.is_cuda and state["cuda"]:
+            torch.cuda.set_rng_state(state["cuda"][0], self.device)
+
+    def peak_memory(self) -> float:
+        """The most memory used so far, in GiB: of the GPU, or of this process."""
+        if self.is_cuda:
+            return torch.cuda.max_memory_allocated(self.device) / 2**30
+        unit = 1 if sys.platform == "darwin" else 2**10  # ru_maxrss counts bytes on macOS, kibibytes on Linux
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device of a --device argument; UserError if it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdigit())):
+        raise UserError(f"--device {name} is unknown: choose auto, cpu, cuda or cuda:N")
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(number or 0) >= found:
+        raise UserError(f"--device {name} is not there: torch sees {found} CUDA devices; use --device cpu or auto")
+    return torch.device(name)
+
+
+class EpochBatches:
+    """Batch sampler whose order depends on the seed and the epoch alone, and that can start in mid-epoch.
+
+    It yields lists of (epoch, index), so that workers that live through all epochs know which one it is.
+    """
+
+    def __init__(self, n_samples: int, batch_size: int, seed: int) -> None:
+        self.n_samples = n_samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+        self.first_batch = 0
+
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """Say which epoch comes next, and how many of its batches are done already."""
+        self.epoch = epoch
+        self.first_batch = first_batch
+
+    def __len__(self) -> int:
+        return -(-self.n_samples // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+        order = torch.randperm(self.n_samples, generator=generator).tolist()
+        for first in range(self.first_batch * self.batch_size, self.n_samples, self.batch_size):
+            yield [(self.epoch, index) for index in order[first : first + self.batch_size]]
+
+
+def make_loader(
+    dataset: Dataset, collate: Callable, runtime: Runtime, *, workers: int, batches: EpochBatches | None = None
+) -> DataLoader:
+    """A loader over `batches`, or over single samples in their order, that leaves torch's own generator alone."""
+    order = {"batch_sampler": batches} if batches is not None else {"batch_size": 1, "shuffle": False}
+    return DataLoader(
+        dataset,
+        **order,
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=runtime.is_cuda,
+        persistent_workers=workers > 0,
+        worker_init_fn=_init_worker,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _init_worker(_: int) -> None:
+    """Ctrl-C reaches the whole group of processes: the main one decides when its workers end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class StopRequest:
+    """Context in which Ctrl-C and SIGTERM ask the run to stop after the batch in hand; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __enter__(self) -> "StopRequest":
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _: object) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+    def check(self) -> None:
+        """Raise `Stopped` if a stop was asked for."""
+        if self.signal is not None:
+            raise Stopped

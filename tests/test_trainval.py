@@ -1,0 +1,234 @@
+import json
+import math
+import os
+import pickle
+import signal
+
+import pytest
+import torch
+from PIL import Image
+
+import trainval
+from benchmarks.kill_test import MEASURED, SMALL, kill_test, outcome, same
+from exp_configs import EXP_GROUPS
+from src import checkpoints
+from src.models import LCFCN
+
+COLUMNS = [
+    *["epoch", "train_loss", "train_image_level", "train_point_level", "train_split_level", "train_false_positive"],
+    *["lr", "train_seconds", "images_per_second", "val_mae", "val_rmse", "val_game_1", "val_game_2", "val_game_3"],
+    *["val_score", "val_seconds", "peak_memory_gib"],
+]
+
+
+def train(savedir_base, *overrides, options=()):
+    arguments = ["-e", "demo", "-sb", str(savedir_base), "--device", "cpu", *options]
+    return trainval.main([*arguments, "--set", *SMALL, "max_epoch=2", *overrides])
+
+
+def only_savedir(savedir_base):
+    (savedir,) = [p for p in sorted(savedir_base.iterdir()) if len(p.name) == 32]
+    return savedir
+
+
+def scores(savedir):
+    return pickle.loads((savedir / checkpoints.SCORES).read_bytes())
+
+
+def failure(capsys, *arguments):
+    """The one line that a user's mistake prints; argparse exits by itself."""
+    try:
+        code = trainval.main([str(a) for a in arguments])
+    except SystemExit as error:
+        code = error.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert err.count("\n") == 1, err
+    assert err.startswith(("trainval.py: error: ", f"{os.path.basename(os.sys.argv[0])}: error: ")), err
+    return err
+
+
+def test_an_experiment_leaves_what_haven_reads(tmp_path, capsys):
+    assert train(tmp_path) == 0
+    savedir = only_savedir(tmp_path)
+    for name in ("exp_dict.json", "score_list.pkl", "score_list_best.pkl", "model.pth", "model_best.pth"):
+        assert (savedir / name).stat().st_size > 0
+    assert not [p.name for p in sorted(savedir.iterdir()) if p.name.endswith(".tmp")]
+    rows = scores(savedir)
+    assert [sorted(row) for row in rows] == [sorted(COLUMNS)] * 2
+    for row in rows:
+        terms = sum(row[f"train_{t}"] for t in ("image_level", "point_level", "split_level", "false_positive"))
+        assert row["train_loss"] == pytest.approx(terms, rel=1e-6)
+        assert row["val_score"] == -row["val_mae"]
+        assert row["val_mae"] <= row["val_rmse"] + 1e-9
+        assert row["val_mae"] <= row["val_game_1"] <= row["val_game_2"] <= row["val_game_3"]
+    pictures = sorted((savedir / "images").iterdir())
+    assert len(pictures) == 2  # there are two validation images
+    width, height = Image.open(pictures[0]).size
+    assert width == 3 * 320 and height > 320
+    assert json.loads((savedir / "exp_dict.json").read_text())["seed"] == 3
+    out = capsys.readouterr().out
+    assert str(savedir / "images") in out
+
+    from haven import haven_results
+
+    manager = haven_results.ResultManager(savedir_base=str(tmp_path), verbose=0)
+    assert len(manager.get_score_lists()[0]) == 2
+
+
+def test_the_same_seed_gives_the_same_run_and_resuming_a_finished_one_changes_nothing(tmp_path):
+    assert train(tmp_path / "a") == train(tmp_path / "b", options=["-nw", "2"]) == 0
+    assert same(outcome(tmp_path / "a"), outcome(tmp_path / "b"))
+    assert train(tmp_path / "c", "seed=4") == 0
+    assert not same(outcome(tmp_path / "a")["model"], outcome(tmp_path / "c")["model"])
+    assert train(tmp_path / "a") == 0
+    assert same(outcome(tmp_path / "a"), outcome(tmp_path / "b"))
+
+
+def test_reset_backs_up_and_restarts(tmp_path):
+    assert train(tmp_path) == 0
+    savedir = only_savedir(tmp_path)
+    (savedir / "note").write_text("old")
+    assert train(tmp_path, options=["-r", "1"]) == 0
+    assert not (savedir / "note").exists()
+    assert (tmp_path / "deleted" / savedir.name / "note").exists()
+    assert len(scores(savedir)) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeypatch, capsys, number):
+    assert train(tmp_path / "whole") == 0
+    step = LCFCN.train_on_batch
+    n_steps = []
+
+    def train_on_batch(self, batch):
+        n_steps.append(1)
+        if len(n_steps) == 5:  # the second batch of the second epoch
+            os.kill(os.getpid(), number)
+        return step(self, batch)
+
+    monkeypatch.setattr(LCFCN, "train_on_batch", train_on_batch)
+    assert train(tmp_path / "cut") == 130
+    assert "Stopped after the batch in hand" in capsys.readouterr().out
+    state = checkpoints.load_checkpoint(only_savedir(tmp_path / "cut") / checkpoints.LAST)
+    assert state["sums"]["n_batches"] == 2
+    assert len(state["score_list"]) == 1
+    assert train(tmp_path / "cut") == 0
+    assert len(n_steps) == 6
+    whole, cut = outcome(tmp_path / "whole"), outcome(tmp_path / "cut")
+    assert same(whole["model"], cut["model"])
+    assert same(whole["opt"], cut["opt"])
+    assert same(whole["score_list"], cut["score_list"])
+
+
+@pytest.mark.slow
+def test_killed_runs_end_as_if_they_had_never_stopped(tmp_path):
+    runs, alike = kill_test(tmp_path, n_kills=5)
+    assert runs == alike >= 1
+
+
+def test_non_finite_loss_stops_the_run_with_the_images_name_and_keeps_the_checkpoint(tmp_path, monkeypatch, capsys):
+    assert train(tmp_path) == 0
+    path = only_savedir(tmp_path) / checkpoints.LAST
+    state = checkpoints.load_checkpoint(path)
+    whole = path.read_bytes()
+    for value in state["model"].values():
+        if value.is_floating_point():
+            value.fill_(math.nan)
+    monkeypatch.setattr(checkpoints, "load_checkpoint", lambda _: {**state, "score_list": state["score_list"][:1]})
+    assert train(tmp_path) == 2
+    err = capsys.readouterr().err
+    assert "the loss is not finite at image synthetic_train" in err.splitlines()[-1]
+    assert path.read_bytes() == whole
+
+
+def test_arguments_that_are_no_good_are_one_line_and_write_nothing(tmp_path, capsys):
+    base = tmp_path / "runs"
+    here = ["-sb", base, "--device", "cpu"]
+    file = tmp_path / "file"
+    file.write_text("")
+    for arguments, message in [
+        (["-e", "tranco", *here], "-e tranco is unknown: choose from demo"),
+        (["-e", "trancos", *here], "-d"),
+        (["-e", "trancos", "-d", tmp_path / "nowhere", *here], "nowhere"),
+        ([*here], "no experiment was named"),
+        (["-ei", "0" * 32, *here], "is no experiment"),
+        (["-e", "demo", "-ei", "0" * 32, *here], "is no experiment of demo"),
+        (["-e", "demo", "-sb", base, "--device", "cuda:77"], "cuda:77 is not there"),
+        (["-e", "demo", "-sb", base, "--device", "tpu"], "tpu is unknown"),
+        (["-e", "demo", "-sb", base, "--precision", "8"], "--precision"),
+        (["-e", "demo", "-sb", file / "runs", "--device", "cpu"], "is no folder"),
+        (["-e", "demo", *here, "--set", "colour=red"], "--set colour is unknown: choose one of batch_size"),
+        (["-e", "demo", *here, "--set", "model.base=unet"], "fcn8_mobilenet_v2"),
+        (["-e", "demo", *here, "--set", "dataset.name=nothing"], "trancos"),
+        (["-e", "demo", *here, "--set", "optimizer=lion"], "adamw"),
+        (["-e", "demo", *here, "--set", "schedule={'name': 'saw'}"], "cosine"),
+        (["-e", "demo", *here, "--set", "model.n_classes=2"], "n_classes"),
+        (["-e", "demo", *here, "--set", f"model.pretrained={tmp_path}/none.pth"], "none.pth"),
+        (["-e", "demo"], "-sb"),
+        (["-e", "demo", *here, "-r", "2"], "-r"),
+        (["-e", "demo", *here, "--no_such_flag"], "no_such_flag"),
+        (["-e", "demo", *here, "-nw", "-1"], "-nw"),
+    ]:
+        assert message in failure(capsys, *arguments)
+        assert not base.exists(), arguments
+
+
+def test_a_truncated_checkpoint_is_refused_and_kept(tmp_path, capsys):
+    assert train(tmp_path) == 0
+    path = only_savedir(tmp_path) / checkpoints.LAST
+    path.write_bytes(path.read_bytes()[:1000])
+    assert train(tmp_path) == 2
+    assert "model.pth cannot be read" in capsys.readouterr().err.splitlines()[-1]
+    assert path.stat().st_size == 1000
+    assert train(tmp_path, options=["-r", "1"]) == 0
+
+
+def test_several_classes_train(tmp_path):
+    assert train(tmp_path, "dataset.n_classes=2", "model.n_classes=2") == 0
+    row = scores(only_savedir(tmp_path))[-1]
+    assert row["val_mae"] == pytest.approx((row["val_mae_1"] + row["val_mae_2"]) / 2)
+
+
+def test_bfloat16_trains(tmp_path):
+    assert train(tmp_path, options=["--precision", "bf16"]) == 0
+
+
+def trancos_arguments(shared, tmp_path, *overrides):
+    weights = shared / "weights" / "mobilenet_v2_imagenet_features.pth"
+    small = ["max_epoch=1", "dataset_size.train=4", "dataset_size.val=2", f"model.pretrained={weights}"]
+    return ["-e", "trancos_light", "-sb", str(tmp_path), "--device", "cpu", "--set", *small, *overrides]
+
+
+def test_real_cars_train_from_pretrained_weights(shared, tmp_path):
+    datadir = str(shared / "data" / "trancos_layout")
+    assert trainval.main([*trancos_arguments(shared, tmp_path), "-d", datadir]) == 0
+    assert math.isfinite(scores(only_savedir(tmp_path))[0]["val_mae"])
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_damaged_file_stops_the_run_with_its_name_and_keeps_the_checkpoint(shared, tmp_path, capsys, workers):
+    source = shared / "data" / "trancos_layout"
+    copy = tmp_path / "TRANCOS_v3"
+    (copy / "images").mkdir(parents=True)
+    (copy / "image_sets").symlink_to(source / "image_sets")
+    for path in sorted((source / "images").iterdir()):
+        (copy / "images" / path.name).symlink_to(path)
+    arguments = [*trancos_arguments(shared, tmp_path / "runs", "max_epoch=2"), "-d", str(tmp_path), "-nw", workers]
+    name = (source / "image_sets" / "training.txt").read_text().split()[2]
+    damaged = copy / "images" / name
+    content = damaged.read_bytes()
+    damaged.unlink()
+    damaged.write_bytes(content[: len(content) // 2])
+    assert trainval.main(arguments) == 2
+    assert name in capsys.readouterr().err.splitlines()[-1]
+    assert not (only_savedir(tmp_path / "runs") / checkpoints.LAST).exists()
+
+
+def test_full_size_groups_build_and_their_data_is_asked_for():
+    for name in ("trancos", "shanghai", "trancos_debug"):
+        for exp_dict in EXP_GROUPS[name]:
+            options = {k: v for k, v in exp_dict["model"].items() if k not in ("name", "base", "pretrained")}
+            with torch.device("meta"):
+                network = trainval.build_base(exp_dict["model"]["base"], pretrained=None, **options)
+            assert sum(p.numel() for p in network.parameters()) > 130e6

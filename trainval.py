@@ -1,0 +1,161 @@
+"""Train and validate experiments: python trainval.py -e trancos -d DATADIR -sb SAVEDIR_BASE."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from src.datasets.base import PointDataset
+
+from exp_configs import EXP_GROUPS
+from src import checkpoints, experiments
+from src.datasets import collate, get_dataset
+from src.errors import UserError, one_line
+from src.models import LCFCN, build_base
+from src.runtime import PRECISIONS, EpochBatches, Runtime, Stopped, StopRequest, make_loader
+
+N_PICTURES = 3
+
+
+def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], runtime: Runtime, workers: int) -> None:
+    """Train one experiment to its last epoch, from the start or from its last checkpoint.
+
+    Raises
+    ------
+    Stopped
+        If Ctrl-C or SIGTERM came; the checkpoint is written.
+    UserError
+        If the loss is not finite, or a file turns out damaged; the checkpoint before stays.
+    """
+    batches = EpochBatches(len(datasets["train"]), exp_dict["batch_size"], exp_dict["seed"])
+    train_loader = make_loader(datasets["train"], collate, runtime, workers=workers, batches=batches)
+    val_loader = make_loader(datasets["val"], collate, runtime, workers=workers)
+    pictured = [collate([datasets["val"][i]]) for i in range(min(N_PICTURES, len(datasets["val"])))]
+
+    with StopRequest() as stop:
+        model = LCFCN(exp_dict, runtime, n_steps=exp_dict["max_epoch"] * len(batches), stop=stop)
+        score_list = resume(model, savedir)
+        for epoch in range(len(score_list), exp_dict["max_epoch"]):
+            batches.set_epoch(epoch, first_batch=int(model.sums.get("n_batches", 0)))
+            try:
+                scores = {"epoch": epoch, **model.train_on_loader(train_loader), **model.val_on_loader(val_loader)}
+            except Stopped:
+                checkpoints.save_last(savedir, model.get_state_dict(), score_list, exp_dict)
+                raise
+            score_list.append({**scores, "peak_memory_gib": runtime.peak_memory()})
+            model.start_epoch()
+            if checkpoints.save_epoch(savedir, model.get_state_dict(), score_list, exp_dict):
+                model.vis_on_loader(pictured, savedir / "images")
+            print(summary(score_list), flush=True)
+
+
+def resume(model: LCFCN, savedir: Path) -> list[dict]:
+    """Take up the last checkpoint, if there is one, and return its score rows."""
+    path = savedir / checkpoints.LAST
+    if not path.exists():
+        return []
+    state = checkpoints.load_checkpoint(path)
+    model.load_state_dict(state)
+    score_list = state["score_list"]
+    checkpoints.save_pickle(savedir / checkpoints.SCORES, score_list)  # a kill may have come between the two files
+    print(f"Resumed after epoch {len(score_list) - 1}" if score_list else "Resumed in epoch 0", flush=True)
+    return score_list
+
+
+def summary(score_list: list[dict]) -> str:
+    """The last epoch on one line."""
+    row, best = score_list[-1], checkpoints.best_row(score_list)
+    best_text = f"best {best['val_mae']:.3f} at epoch {best['epoch']}" if best else "no best yet"
+    return (
+        f"epoch {row['epoch']:3d}  train_loss {row['train_loss']:9.4f}  val_mae {row['val_mae']:7.3f} ({best_text})  "
+        f"{row['images_per_second']:.1f} images/s  {row['train_seconds'] + row['val_seconds']:.0f} s"
+    )
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a mistake is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the mistake and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("-e", "--exp_group_list", nargs="+", metavar="GROUP", help="groups of exp_configs.py to run")
+    parser.add_argument("-d", "--datadir", help="where the data set lies; not needed by the demo")
+    parser.add_argument("-sb", "--savedir_base", required=True, type=Path, help="where experiments are saved")
+    parser.add_argument("-r", "--reset", type=int, choices=(0, 1), default=0, help="1: back up and restart; 0: resume")
+    parser.add_argument("-ei", "--exp_id", help="run this experiment only")
+    parser.add_argument("-nw", "--num_workers", type=int, default=0, help="processes that load data (default 0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    parser.add_argument("--precision", choices=tuple(PRECISIONS), default="32", help="of the network (default 32)")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override entries of the experiments"
+    )
+    args = parser.parse_args(argv)
+    if args.num_workers < 0:
+        parser.error(f"-nw is {args.num_workers}; expected 0 or more")
+    return args
+
+
+def prepare(exp_dict: dict, args: argparse.Namespace) -> dict[str, PointDataset]:
+    """Check all that an experiment needs, before anything is written, and return its data sets."""
+    n_classes = exp_dict["model"]["n_classes"]
+    datasets = {
+        split: get_dataset(
+            exp_dict["dataset"], split, args.datadir, seed=exp_dict["seed"], size=exp_dict["dataset_size"][split]
+        )
+        for split in ("train", "val")
+    }
+    if datasets["train"].n_classes != n_classes:
+        raise UserError(
+            f"model.n_classes is {n_classes} and the data has {datasets['train'].n_classes} classes: "
+            f"--set model.n_classes={datasets['train'].n_classes}"
+        )
+    last = args.savedir_base / experiments.experiment_id(exp_dict) / checkpoints.LAST
+    if last.exists() and not args.reset:
+        checkpoints.load_checkpoint(last)
+    return datasets
+
+
+def check_networks(exp_list: list[dict]) -> None:
+    """Build each different network once, so that missing weights are noticed before anything is written."""
+    for text in sorted({json.dumps(exp_dict["model"], sort_keys=True) for exp_dict in exp_list}):
+        options = json.loads(text)
+        del options["name"]
+        build_base(options.pop("base"), **options)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the experiments that the command line names."""
+    runtime = Runtime(args.device, args.precision)
+    exp_list = experiments.find_experiments(EXP_GROUPS, args.exp_group_list, args.exp_id, args.savedir_base, args.set)
+    experiments.check_writable(args.savedir_base)
+    prepared = [prepare(exp_dict, args) for exp_dict in exp_list]
+    check_networks(exp_list)
+    for number, (exp_dict, datasets) in enumerate(zip(exp_list, prepared, strict=True), start=1):
+        savedir = experiments.open_experiment(exp_dict, args.savedir_base, reset=bool(args.reset))
+        print(f"Experiment {number} of {len(exp_list)}: {savedir}\n{json.dumps(exp_dict)}", flush=True)
+        trainval(exp_dict, savedir, datasets, runtime, args.num_workers)
+        print(f"Done. Scores: {savedir / checkpoints.SCORES}  Pictures: {savedir / 'images'}", flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; 0 is well, 2 a user's mistake, 130 stopped by the user."""
+    args = parse_args(argv)
+    try:
+        run(args)
+    except UserError as error:
+        print(f"trainval.py: error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except Stopped:
+        print("Stopped after the batch in hand, and saved: the same command without -r 1 goes on from here.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
