@@ -64,8 +64,8 @@ def test_an_experiment_leaves_what_haven_reads(tmp_path, capsys):
         assert row["val_mae"] <= row["val_game_1"] <= row["val_game_2"] <= row["val_game_3"]
     pictures = sorted((savedir / "images").iterdir())
     assert len(pictures) == 2  # there are two validation images
-    width, height = Image.open(pictures[0]).size
-    assert width == 3 * 320 and height > 320
+    with Image.open(pictures[0]) as picture:
+        assert picture.width == 3 * 320 < 3 * picture.height
     assert json.loads((savedir / "exp_dict.json").read_text())["seed"] == 3
     out = capsys.readouterr().out
     assert str(savedir / "images") in out

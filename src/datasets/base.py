@@ -1,0 +1,185 @@
+"""What all data sets share: one sample, whatever the format of the files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from src.datasets.transforms import augment_jointly, check_augment, check_transform, normalize
+from src.errors import UserError
+
+SPLITS = ("train", "val", "test")
+
+
+class DataError(UserError):
+    """A data set that is unknown, incomplete or damaged, told in one line that names the file."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image as a reader found it.
+
+    `image` (H, W, 3) uint8 RGB; `point_list` (n, 2) float, row and column, (0, 0) the top-left corner of the first
+    pixel; `labels` (n,) int, 1..K; `roi` (H, W) bool.
+    """
+
+    image: np.ndarray
+    point_list: np.ndarray
+    labels: np.ndarray
+    roi: np.ndarray
+
+
+class PointDataset(Dataset):
+    """Images with one click an object.
+
+    A sample is a dict of `images` (3, H, W) float32, normalised; `points` (H, W) int64, 0 = nothing, k = a click on
+    an object of class k; `counts` (K,) int64, the clicks in this crop and region, two on one pixel counted twice;
+    `roi` (H, W) bool, True = inside; `meta` with `index`, `name`, `path`, and the clicks as `point_list` (n, 2)
+    float32 (row, col) and `labels` (n,) int64.
+
+    A reader sets `names` and `paths`, one a sample, and gives `read(index)`. An index may come as (epoch, index):
+    the augmentation depends on the seed, the epoch and the index alone, not on workers or the order of samples.
+    """
+
+    options: tuple[str, ...] = ()
+    needs_datadir = True
+    crops_to_roi = False
+    class_names: tuple[str, ...] = ("object",)
+
+    def __init__(
+        self,
+        split: str,
+        datadir: str | None,
+        *,
+        seed: int = 0,
+        size: int | str = "all",
+        transform: str = "rgb_normalize",
+        augment: dict | None = None,
+        **options: object,
+    ) -> None:
+        self.split = split
+        self.seed = seed
+        self.transform = check_transform(transform)
+        self.augment = check_augment(augment or {}) if split == "train" else {}
+        self.datadir = self._check_datadir(datadir) if self.needs_datadir else None
+        self.names: list[str] = []
+        self.paths: list[Path] = []
+        self.open(**options)
+        if not self.names:
+            raise DataError(f"the {split} split of {self.datadir} has no image; expected one or more")
+        if size != "all":
+            self.names, self.paths = self.names[:size], self.paths[:size]
+
+    def _check_datadir(self, datadir: str | None) -> Path:
+        name = type(self).__name__.lower()
+        if datadir is None:
+            raise DataError(f"no data was named: give -d DATADIR, where the data set {name} lies")
+        if not Path(datadir).is_dir():
+            raise DataError(f"-d {datadir} is no folder: expected the one where the data set {name} lies")
+        return Path(datadir)
+
+    def open(self, **options: object) -> None:
+        """Find the split's images, and check that every file is there."""
+        raise NotImplementedError
+
+    def read(self, index: int) -> Record:
+        """Read one image with its clicks and region."""
+        raise NotImplementedError
+
+    @property
+    def n_classes(self) -> int:
+        """K, the kinds of objects."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        image, keypoints, labels, roi = self._tensors(self.prepared(index))
+        if self.augment:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(1_000_003 * (1_000_003 * self.seed + epoch) + index)
+                image, keypoints, roi = augment_jointly(self.augment, image, keypoints, roi)
+        meta = {"index": index, "name": self.names[index], "path": str(self.paths[index])}
+        return self._sample(image, keypoints, labels, roi, meta)
+
+    def prepared(self, index: int) -> Record:
+        """The record as it is before augmentation: clicks moved to the centres of pixels inside the image and the
+        region, black outside the region, and cropped to it where the data set asks for that."""
+        record = self.read(index)
+        if not record.roi.any():
+            raise DataError(f"the region of interest of {self.paths[index]} is empty; expected some pixels inside")
+        last = np.array(record.roi.shape) - 1
+        pixels = np.clip(np.floor(record.point_list.reshape(-1, 2)), 0, last).astype(int)
+        inside = record.roi[pixels[:, 0], pixels[:, 1]]
+        pixels, labels = pixels[inside], record.labels[inside]
+        image = np.where(record.roi[..., None], record.image, 0).astype(np.uint8)
+        top, left, bottom, right = _bounding_box(record.roi) if self.crops_to_roi else (0, 0, *record.roi.shape)
+        window = np.s_[top:bottom, left:right]
+        # In the centre of its pixel a click stays on its pixel through every flip.
+        return Record(image[window], pixels - (top, left) + 0.5, labels, record.roi[window])
+
+    @staticmethod
+    def _tensors(record: Record) -> tuple[tv_tensors.Image, tv_tensors.KeyPoints, torch.Tensor, tv_tensors.Mask]:
+        image = tv_tensors.Image(torch.from_numpy(record.image).permute(2, 0, 1).contiguous())  # (3, H, W)
+        xy = torch.from_numpy(record.point_list[:, ::-1].astype(np.float32))
+        keypoints = tv_tensors.KeyPoints(xy, canvas_size=record.roi.shape)
+        return image, keypoints, torch.from_numpy(record.labels.astype(np.int64)), tv_tensors.Mask(record.roi)
+
+    def _sample(
+        self, image: torch.Tensor, keypoints: torch.Tensor, labels: torch.Tensor, roi: torch.Tensor, meta: dict
+    ) -> dict:
+        height, width = image.shape[-2:]
+        roi = roi.as_subclass(torch.Tensor).bool()
+        point_list = keypoints.as_subclass(torch.Tensor).flip(1)  # (n, 2), row and column
+        rows, cols = point_list.floor().long().T
+        inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+        inside[inside.clone()] = roi[rows[inside], cols[inside]]
+        rows, cols, labels = rows[inside], cols[inside], labels[inside]
+        points = torch.zeros((height, width), dtype=torch.int64)
+        points[rows, cols] = labels
+        return {
+            "images": normalize(v2.functional.to_dtype(image, torch.float32, scale=True), self.transform),
+            "points": points,
+            "counts": torch.bincount(labels, minlength=self.n_classes + 1)[1:],
+            "roi": roi,
+            "meta": {**meta, "point_list": point_list[inside], "labels": labels},
+        }
+
+
+def _bounding_box(roi: np.ndarray) -> tuple[int, int, int, int]:
+    """Top, left, and one past bottom and right."""
+    rows, cols = np.flatnonzero(roi.any(axis=1)), np.flatnonzero(roi.any(axis=0))
+    return rows[0], cols[0], rows[-1] + 1, cols[-1] + 1
+
+
+def require_files(paths: list[Path]) -> None:
+    """DataError that names the first file that is not there."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise DataError(f"{missing[0]} is missing{more}: unpack the data set again, or take its image off the list")
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """An image file as (H, W, 3) uint8; grey ones get three equal channels."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as an image ({error}): fetch or convert it again") from None
+
+
+def read_mat(path: Path) -> dict:
+    """A MATLAB file as a dict."""
+    try:
+        return scipy.io.loadmat(path)
+    except Exception as error:  # scipy raises a different type for each kind of damage
+        raise DataError(f"{path} cannot be read as a MATLAB file ({error}): fetch it again") from None

@@ -1,0 +1,76 @@
+"""Normalisation and augmentation, jointly on image, clicks and region."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from src.errors import UserError
+
+# Mean and standard deviation by name: ImageNet's, as torchvision's weights expect, or none.
+TRANSFORMS = {"rgb_normalize": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "none": ((0, 0, 0), (1, 1, 1))}
+AUGMENTATIONS = ("scale", "crop", "hflip", "vflip", "jitter")
+
+
+def check_transform(name: str) -> str:
+    """The name of a normalisation, if there is one of that name; else UserError."""
+    if name not in TRANSFORMS:
+        raise UserError(f"dataset.transform {name!r} is unknown: choose one of {', '.join(TRANSFORMS)}")
+    return name
+
+
+def check_augment(augment: dict) -> dict:
+    """The augmentation that a configuration asks for, if it can be done; else UserError."""
+    if not isinstance(augment, dict) or set(augment) - set(AUGMENTATIONS):
+        raise UserError(f"dataset.augment is {augment!r}; expected a dict of {', '.join(AUGMENTATIONS)}")
+    low, high = augment.get("scale", (1, 1))
+    if not 0 < low <= high:
+        raise UserError(f"dataset.augment.scale is {augment['scale']!r}; expected [low, high] with 0 < low <= high")
+    if not isinstance(augment.get("crop", 1), int) or augment.get("crop", 1) < 1:
+        raise UserError(f"dataset.augment.crop is {augment['crop']!r}; expected a side in pixels, 1 or more")
+    if not 0 <= augment.get("jitter", 0) <= 1:
+        raise UserError(f"dataset.augment.jitter is {augment['jitter']!r}; expected 0 to 1")
+    return augment
+
+
+def augment_jointly(
+    augment: dict, image: tv_tensors.Image, keypoints: tv_tensors.KeyPoints, roi: tv_tensors.Mask
+) -> tuple[tv_tensors.Image, tv_tensors.KeyPoints, tv_tensors.Mask]:
+    """Apply torchvision's transforms in the order of `AUGMENTATIONS`, drawing from torch's generator.
+
+    `keypoints` (n, 2) x, y with (0, 0) the corner of the first pixel; those that a crop leaves outside stay in the
+    list, outside.
+    """
+    if "scale" in augment:
+        low, high = augment["scale"]
+        factor = low + (high - low) * torch.rand(()).item()
+        size = [max(round(side * factor), 1) for side in image.shape[-2:]]
+        image, keypoints, roi = v2.Resize(size, antialias=True)(image, keypoints, roi)
+    steps: list[v2.Transform] = [v2.Identity()]
+    if "crop" in augment:
+        # An image smaller than the crop stays whole: a batch pads it, outside the region.
+        steps.append(v2.RandomCrop([min(augment["crop"], side) for side in image.shape[-2:]]))
+    if augment.get("hflip"):
+        steps.append(v2.RandomHorizontalFlip())
+    if augment.get("vflip"):
+        steps.append(v2.RandomVerticalFlip())
+    if augment.get("jitter"):
+        strength = augment["jitter"]
+        steps.append(v2.ColorJitter(strength, strength, strength, hue=min(strength / 6, 0.5)))
+    # torchvision resizes points as if (0, 0) were the corner of the first pixel, and flips them as if its centre.
+    centred = tv_tensors.wrap(keypoints - 0.5, like=keypoints)
+    image, centred, roi = v2.Compose(steps)(image, centred, roi)
+    return image, tv_tensors.wrap(centred + 0.5, like=centred), roi
+
+
+def normalize(image: Tensor, transform: str) -> Tensor:
+    """(3, H, W) float in [0, 1] to what the network is given."""
+    mean, std = TRANSFORMS[transform]
+    return v2.functional.normalize(image.as_subclass(Tensor), list(mean), list(std))
+
+
+def denormalize(image: Tensor, transform: str) -> np.ndarray:
+    """What the network was given (3, H, W) back to an (H, W, 3) uint8 picture."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in TRANSFORMS[transform])
+    return ((image.cpu() * std + mean).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()

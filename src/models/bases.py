@@ -1,0 +1,106 @@
+"""The networks that LCFCN can be built on, by name."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torchvision.models as tv
+from torch import Tensor, nn
+
+from src.models.fcn8 import FCN8, MOBILENET_ENDS, mobilenet_maps, resnet_maps
+from src.models.fcn8_vgg16 import FCN8VGG16, vgg16_names
+from src.models.pretrained import ModelError, load_weights
+
+RESNET_CHANNELS = {4: 64, 8: 128, 16: 256, 32: 512}
+MOBILENET_CHANNELS = {4: 24, 8: 32, 16: 96, 32: 320}
+
+
+def build_base(
+    name: str,
+    n_classes: int,
+    *,
+    pretrained: str | None = None,
+    freeze_batch_norm: bool | None = None,
+    output_stride: int | None = None,
+) -> nn.Module:
+    """Build a network: (N, 3, H, W) float images to (N, C, H, W) logits of the same size.
+
+    Parameters
+    ----------
+    name : str
+        One of `BASES`.
+    n_classes : int
+        K kinds of objects: C = 1 for K = 1, else K + 1 with the background in channel 0.
+    pretrained : str, optional
+        `'imagenet'`, the path of a state dict, or None.
+    freeze_batch_norm : bool, optional
+        Keep the statistics and the affine parameters of batch norm. By default as the authors do for ResNets; for
+        MobileNetV2 if it is pretrained.
+    output_stride : 8 or 4, optional
+        4 adds a skip from the maps of stride 4 to the FCN8 decoder, for small objects; default 8.
+
+    Raises
+    ------
+    ModelError
+        If the name or an option is unknown, or the weights are missing or do not fit.
+    """
+    if name not in BASES:
+        raise ModelError(f"model.base {name!r} is unknown: choose one of {', '.join(BASES)}")
+    if output_stride not in (None, 4, 8) or (output_stride == 4 and name == "fcn8_vgg16"):
+        raise ModelError(
+            f"model.output_stride is {output_stride!r} with {name}; expected 8, or 4 on other than fcn8_vgg16"
+        )
+    n_outputs = 1 if n_classes == 1 else n_classes + 1
+    return BASES[name](
+        n_outputs,
+        pretrained=pretrained,
+        freeze_batch_norm=freeze_batch_norm,
+        used_strides=(4, 8, 16, 32) if output_stride == 4 else (8, 16, 32),
+    )
+
+
+def _vgg16(n_outputs: int, pretrained: str | None, **_: object) -> nn.Module:
+    network = FCN8VGG16(n_outputs)
+    if pretrained is not None:
+        load_weights(network, pretrained, tv.VGG16_Weights.IMAGENET1K_V1, vgg16_names)
+    return network
+
+
+def _resnet(
+    depth: int, n_outputs: int, pretrained: str | None, freeze_batch_norm: bool | None, used_strides: tuple[int, ...]
+) -> nn.Module:
+    trunk = tv.get_model(f"resnet{depth}", weights=None)
+    del trunk.fc
+    widening = 1 if depth < 50 else 4  # the bottleneck blocks of the deeper ones
+    channels = {stride: RESNET_CHANNELS[stride] * widening for stride in used_strides}
+    frozen = freeze_batch_norm is not False
+    network = FCN8(f"resnet{depth}_32s", trunk, resnet_maps, channels, n_outputs, frozen)
+    if pretrained is not None:
+        imagenet = tv.get_model_weights(f"resnet{depth}").IMAGENET1K_V1
+        load_weights(network, pretrained, imagenet, partial(_under, f"resnet{depth}_32s"))
+    return network
+
+
+def _mobilenet_v2(
+    n_outputs: int, pretrained: str | None, freeze_batch_norm: bool | None, used_strides: tuple[int, ...]
+) -> nn.Module:
+    trunk = tv.mobilenet_v2(weights=None)
+    del trunk.classifier
+    trunk.features = trunk.features[: MOBILENET_ENDS[32]]
+    channels = {stride: MOBILENET_CHANNELS[stride] for stride in used_strides}
+    frozen = pretrained is not None if freeze_batch_norm is None else freeze_batch_norm
+    network = FCN8("mobilenet_v2_32s", trunk, mobilenet_maps, channels, n_outputs, frozen)
+    if pretrained is not None:
+        load_weights(network, pretrained, tv.MobileNet_V2_Weights.IMAGENET1K_V1, partial(_under, "mobilenet_v2_32s"))
+    return network
+
+
+def _under(trunk_name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{trunk_name}.{name}": value for name, value in state.items()}
+
+
+BASES: dict[str, Callable[..., nn.Module]] = {
+    "fcn8_vgg16": _vgg16,
+    "fcn8_resnet": partial(_resnet, 50),
+    **{f"fcn8_resnet{depth}": partial(_resnet, depth) for depth in (18, 34, 50, 101)},
+    "fcn8_mobilenet_v2": _mobilenet_v2,
+}

@@ -1,0 +1,87 @@
+"""Pretrained weights: torchvision's own, or a file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
+
+from src.errors import UserError
+
+WAYS_OUT = "use --set model.pretrained=PATH with a file you have, or --set model.pretrained=None to start from scratch"
+HEAD = ("score", "scoring", "upscore")
+"""How the names of the layers begin whose shapes follow the number of classes."""
+
+
+class ModelError(UserError):
+    """A network that is unknown, or weights that are missing or do not fit, told in one line."""
+
+
+def load_weights(network: nn.Module, pretrained: str, imagenet: WeightsEnum, to_trunk: Callable[[dict], dict]) -> None:
+    """Fill a network with pretrained weights.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Filled in place.
+    pretrained : str
+        `'imagenet'`, or the path of a state dict: with torchvision's names for the trunk, or with the network's own
+        (a checkpoint of trainval.py, or one published for the authors' code).
+    imagenet : WeightsEnum
+        What `'imagenet'` stands for.
+    to_trunk : callable
+        Renames the tensors of a torchvision state dict to the network's, and leaves out what the network lacks.
+
+    Raises
+    ------
+    ModelError
+        If the weights are missing, damaged, or not those of this network.
+    """
+    state = download(imagenet) if pretrained == "imagenet" else read_state(Path(pretrained))
+    own = network.state_dict()
+    found = state if any(name in own for name in state) else to_trunk(state)
+    found = {name: value for name, value in found.items() if name in own}
+    if not found:
+        raise ModelError(
+            f"{pretrained} holds no weights of this network (it has {', '.join(sorted(state)[:3]) or 'nothing'}, ...); "
+            f"expected names as {', '.join(list(own)[:2])} or torchvision's: {WAYS_OUT}"
+        )
+    # A head for another number of classes stays as it was made, and so do fc6 and fc7 where a file has none.
+    wrong = [n for n, value in found.items() if value.shape != own[n].shape and not n.startswith(HEAD)]
+    missing = [n for n in own if n not in found and not n.startswith((*HEAD, "fc")) and not n.endswith("_tracked")]
+    if wrong or missing:
+        name = (wrong or missing)[0]
+        came = tuple(found[name].shape) if wrong else "nothing"
+        raise ModelError(
+            f"{pretrained} has {came} for {name}; expected {tuple(own[name].shape)}: choose the base it was made for"
+        )
+    fitting = {n: v.float() if v.is_floating_point() else v for n, v in found.items() if v.shape == own[n].shape}
+    network.load_state_dict(fitting, strict=False)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read a state dict, or the network of a checkpoint, onto the CPU; ModelError if that can't be done."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"there are no weights {path}: check model.pretrained, or {WAYS_OUT}") from None
+    except Exception as error:  # torch raises a different type for each kind of damage
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise ModelError(f"{path} cannot be read as weights ({reason}): fetch it again, or {WAYS_OUT}") from None
+    state = state.get("model", state) if isinstance(state, dict) else {}
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def download(weights: WeightsEnum) -> dict[str, Tensor]:
+    """torchvision's weights, from its cache or its server; ModelError if neither has them."""
+    try:
+        return dict(weights.get_state_dict(progress=True, check_hash=True))
+    except (URLError, OSError, RuntimeError) as error:
+        path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+        reason = getattr(error, "reason", error)
+        raise ModelError(
+            f"the weights {path} are not there and could not be fetched from {weights.url} ({reason}): "
+            f"put the file there, or {WAYS_OUT}"
+        ) from None
