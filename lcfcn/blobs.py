@@ -44,7 +44,8 @@ def get_blobs(probs: Array, roi_mask: Array | None = None) -> Array:
     foreground = class_masks(maps) if maps.ndim == 4 else maps > 0.5
     if roi_mask is not None:
         roi = _to_numpy(roi_mask).astype(bool)
-        if roi.shape[-2:] != maps.shape[-2:] or roi.ndim not in (2, 3) or (roi.ndim == 3 and maps.ndim == 2):
+        image_shape = maps.shape[-2:]
+        if roi.shape != image_shape and (maps.ndim == 2 or roi.shape != (len(maps), *image_shape)):
             raise ValueError(
                 f"roi_mask has shape {tuple(roi.shape)} and probs {tuple(maps.shape)}; "
                 "expected (H, W), or (N, H, W) for a batch, of the same size: crop or pad one of them"
