@@ -83,7 +83,7 @@ EXP_GROUPS = {
             "dataset": {"name": "synthetic", "transform": "rgb_normalize", "augment": {"hflip": True, "vflip": True}},
             "model": model("fcn8_mobilenet_v2", pretrained=None, output_stride=4),
             "batch_size": 8,
-            "max_epoch": 10,
+            "max_epoch": 8,
             "dataset_size": ALL,
             **LIGHT_ADAMW,
             "seed": 0,
