@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from src.datasets.base import PointDataset
-
 from exp_configs import EXP_GROUPS
 from src import checkpoints, experiments
 from src.datasets import collate, get_dataset
+from src.datasets.base import PointDataset
 from src.errors import UserError, one_line
 from src.models import LCFCN, build_base
 from src.runtime import PRECISIONS, EpochBatches, Runtime, Stopped, StopRequest, make_loader

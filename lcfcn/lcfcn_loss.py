@@ -21,7 +21,7 @@ __all__ = ["NonFiniteError", "blobs2points", "compute_game", "compute_lcfcn_loss
 class NonFiniteError(ValueError):
     """NaN or infinity in a network's output; `index` is the image's place in the batch."""
 
-    def __init__(self, name: str, index: int):
+    def __init__(self, name: str, index: int) -> None:
         super().__init__(
             f"{name} of image {index} of the batch hold NaN or infinity; expected finite numbers: "
             "lower the learning rate, or look for broken values in that image"

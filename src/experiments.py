@@ -157,11 +157,10 @@ def check_writable(savedir_base: Path) -> None:
 
 def open_experiment(exp_dict: dict, savedir_base: Path, reset: bool) -> Path:
     """Make the experiment's folder as Haven lays it out; `reset` first moves an earlier one to `deleted/`."""
-    savedir = haven_wizard.create_experiment(exp_dict, str(savedir_base), reset=False, verbose=False)
-    if reset and os.listdir(savedir):
-        haven_chk.delete_and_backup_experiment(savedir)
-        savedir = haven_wizard.create_experiment(exp_dict, str(savedir_base), reset=False, verbose=False)
-    return Path(savedir)
+    savedir = savedir_base / experiment_id(exp_dict)
+    if reset and savedir.exists():
+        haven_chk.delete_and_backup_experiment(str(savedir))
+    return Path(haven_wizard.create_experiment(exp_dict, str(savedir_base), reset=False, verbose=False))
 
 
 def experiment_id(exp_dict: dict) -> str:

@@ -1,0 +1,49 @@
+"""Draw results/landmark.png: one validation image twice, with its true and with its predicted points.
+
+python -m benchmarks.landmark -sb SAVEDIR_BASE -ei EXP_ID -d DATADIR --image image-1-000030.jpg -o results/landmark.png
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from lcfcn.lcfcn_loss import get_blobs
+from src import checkpoints, pictures
+from src.datasets import collate, get_dataset
+from src.datasets.transforms import denormalize
+from src.models import LCFCN
+from src.runtime import Runtime
+
+
+def main() -> None:
+    """Read the best network of an experiment, and draw what it makes of one image."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-sb", "--savedir_base", type=Path, required=True)
+    parser.add_argument("-ei", "--exp_id", required=True)
+    parser.add_argument("-d", "--datadir")
+    parser.add_argument("--image", help="name of the validation image; the first by default")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    args = parser.parse_args()
+    best = checkpoints.load_checkpoint(args.savedir_base / args.exp_id / checkpoints.BEST)
+    exp_dict = best["exp_dict"]
+    dataset = get_dataset(exp_dict["dataset"], "val", args.datadir)
+    sample = dataset[dataset.names.index(args.image) if args.image else 0]
+    # The checkpoint holds all weights: the pretrained ones need not be at hand.
+    model = LCFCN({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}}, Runtime())
+    model.load_state_dict({"model": best["model"]})
+    model.model_base.eval()
+    batch = collate([sample])
+    blobs = get_blobs(model.predict_probs(batch), batch["roi"].numpy())[0]
+    image = denormalize(sample["images"], exp_dict["dataset"]["transform"])
+    true_points = sample["meta"]["point_list"].numpy()
+    predicted = pictures.predicted_points(blobs)
+    sides = [
+        pictures.marked(image, true_points, pictures.TRUE_COLOUR, f"true points: {len(true_points)}"),
+        pictures.marked(image, predicted, pictures.PREDICTED_COLOUR, f"predicted points: {len(predicted)}"),
+    ]
+    pictures.save_png(args.output, np.concatenate(sides, axis=1))
+
+
+if __name__ == "__main__":
+    main()
