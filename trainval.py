@@ -11,7 +11,7 @@ from src import checkpoints, experiments
 from src.datasets import collate, get_dataset
 from src.datasets.base import PointDataset
 from src.errors import UserError, one_line
-from src.models import LCFCN, build_base
+from src.models import LCFCN
 from src.runtime import PRECISIONS, EpochBatches, Runtime, Stopped, StopRequest, make_loader
 
 N_PICTURES = 3
@@ -120,12 +120,12 @@ def prepare(exp_dict: dict, args: argparse.Namespace) -> dict[str, PointDataset]
     return datasets
 
 
-def check_networks(exp_list: list[dict]) -> None:
-    """Build each different network once, so that missing weights are noticed before anything is written."""
-    for text in sorted({json.dumps(exp_dict["model"], sort_keys=True) for exp_dict in exp_list}):
-        options = json.loads(text)
-        del options["name"]
-        build_base(options.pop("base"), **options)
+def check_networks(exp_list: list[dict], runtime: Runtime) -> None:
+    """Build each different network with its optimizer once, so that a wrong choice or missing weights are noticed
+    before anything is written."""
+    different = {json.dumps([e["model"], e["optimizer"], e.get("schedule")]): e for e in exp_list}
+    for exp_dict in different.values():
+        LCFCN(exp_dict, runtime)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> None:
     exp_list = experiments.find_experiments(EXP_GROUPS, args.exp_group_list, args.exp_id, args.savedir_base, args.set)
     experiments.check_writable(args.savedir_base)
     prepared = [prepare(exp_dict, args) for exp_dict in exp_list]
-    check_networks(exp_list)
+    check_networks(exp_list, runtime)
     for number, (exp_dict, datasets) in enumerate(zip(exp_list, prepared, strict=True), start=1):
         savedir = experiments.open_experiment(exp_dict, args.savedir_base, reset=bool(args.reset))
         print(f"Experiment {number} of {len(exp_list)}: {savedir}\n{json.dumps(exp_dict)}", flush=True)

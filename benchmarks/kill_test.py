@@ -77,6 +77,9 @@ def kill_test(folder: Path, n_kills: int, seed: int = 0, overrides: tuple[str, .
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["trainval"])
     overrides = [*SMALL, *overrides]
+    warm_up = context.Process(target=print)  # the first child waits for the server to import torch
+    warm_up.start()
+    warm_up.join()
     start = time.perf_counter()
     run_once(context, folder / "whole", overrides, limit=600)
     duration = time.perf_counter() - start

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 import trainval
-from benchmarks.kill_test import MEASURED, SMALL, kill_test, outcome, same
+from benchmarks.kill_test import SMALL, kill_test, outcome, same
 from exp_configs import EXP_GROUPS
 from src import checkpoints
-from src.models import LCFCN
+from src.models import LCFCN, build_base
 
 COLUMNS = [
     *["epoch", "train_loss", "train_image_level", "train_point_level", "train_split_level", "train_false_positive"],
@@ -230,5 +230,5 @@ def test_full_size_groups_build_and_their_data_is_asked_for():
         for exp_dict in EXP_GROUPS[name]:
             options = {k: v for k, v in exp_dict["model"].items() if k not in ("name", "base", "pretrained")}
             with torch.device("meta"):
-                network = trainval.build_base(exp_dict["model"]["base"], pretrained=None, **options)
+                network = build_base(exp_dict["model"]["base"], pretrained=None, **options)
             assert sum(p.numel() for p in network.parameters()) > 130e6
