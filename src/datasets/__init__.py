@@ -1,18 +1,24 @@
 """Data sets by name. All give the same sample, see `src.datasets.base`."""
 
-from src.datasets.base import SPLITS, DataError, PointDataset
+from src.datasets.base import SPLITS, DataError, PointDataset, is_whole
 from src.datasets.batch import collate
 from src.datasets.shanghai import Shanghai
 from src.datasets.synthetic import Synthetic
 from src.datasets.trancos import Trancos
 
-__all__ = ["DATASETS", "DataError", "collate", "get_dataset"]
+__all__ = ["DATASETS", "DataError", "PointDataset", "collate", "get_dataset"]
 
 DATASETS: dict[str, type[PointDataset]] = {"trancos": Trancos, "shanghai": Shanghai, "synthetic": Synthetic}
 
 
 def get_dataset(
-    dataset_dict: dict, split: str, datadir: str | None, *, seed: int = 0, size: int | str = "all"
+    dataset_dict: dict,
+    split: str,
+    datadir: str | None,
+    *,
+    seed: int = 0,
+    size: int | str = "all",
+    augment: bool | None = None,
 ) -> PointDataset:
     """Open a split of a data set.
 
@@ -21,30 +27,34 @@ def get_dataset(
     dataset_dict : dict
         `exp_dict['dataset']`: `name`, `transform`, `augment` and what the reader takes.
     split : 'train', 'val' or 'test'
-        Only 'train' is augmented.
     datadir : str or None
         Where the data lies.
     seed : int
         Of the augmentation.
     size : int or 'all'
         Use the first so many images.
+    augment : bool, optional
+        Whether to augment; by default the split 'train' alone.
 
     Raises
     ------
     DataError
         If a choice is unknown, or a file is missing.
     """
+    if not isinstance(dataset_dict, dict):
+        raise DataError(f"dataset is {dataset_dict!r}; expected a dict with name, transform and so on")
     options = dict(dataset_dict)
     name = options.pop("name", None)
-    if name not in DATASETS:
+    if not isinstance(name, str) or name not in DATASETS:
         raise DataError(f"dataset.name {name!r} is unknown: choose one of {', '.join(DATASETS)}")
     if split not in SPLITS:
         raise DataError(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
-    if size != "all" and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+    if size != "all" and not is_whole(size, at_least=1):
         raise DataError(f"dataset_size.{split} is {size!r}; expected 'all' or a whole number of 1 or more")
     dataset_class = DATASETS[name]
     unknown = sorted(set(options) - {"transform", "augment", *dataset_class.options})
     if unknown:
         known = ", ".join(("name", "transform", "augment", *dataset_class.options))
         raise DataError(f"dataset.{unknown[0]} is unknown to {name}: known are {known}")
-    return dataset_class(split, datadir, seed=seed, size=size, **options)
+    augmented = split == "train" if augment is None else augment
+    return dataset_class(split, datadir, augment_seed=seed, augmented=augmented, size=size, **options)

@@ -1,5 +1,6 @@
 """What all data sets share: one sample, whatever the format of the files."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from src.datasets.transforms import augment_jointly, check_augment, check_transform, normalize
+from src.datasets.transforms import AUGMENTATIONS, TRANSFORMS, augment_jointly, normalize
 from src.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -43,8 +44,31 @@ class PointDataset(Dataset):
     `roi` (H, W) bool, True = inside; `meta` with `index`, `name`, `path`, and the clicks as `point_list` (n, 2)
     float32 (row, col) and `labels` (n,) int64.
 
-    A reader sets `names` and `paths`, one a sample, and gives `read(index)`. An index may come as (epoch, index):
-    the augmentation depends on the seed, the epoch and the index alone, not on workers or the order of samples.
+    A reader sets `names` and `paths`, one a sample, and gives `read(index)`. An index may come as (epoch, index), and
+    alone means epoch 0: the augmentation depends on its seed, the epoch and the index alone, not on workers or the
+    order of samples, and leaves torch's generators alone.
+
+    Parameters
+    ----------
+    split : 'train', 'val' or 'test'
+    datadir : str or None
+        Where the files lie; None where `needs_datadir` is False.
+    augment_seed : int
+    augmented : bool
+        Whether to do what `augment` says.
+    size : int or 'all'
+        Use the first so many images.
+    transform : str
+        A name in `src.datasets.transforms.TRANSFORMS`.
+    augment : dict, optional
+        See `src.datasets.transforms.augment_jointly`.
+    **options
+        What the reader takes, see its `options`.
+
+    Raises
+    ------
+    DataError
+        If an argument is wrong, a file is missing or the split is empty; from `dataset[i]` if a file is damaged.
     """
 
     options: tuple[str, ...] = ()
@@ -57,22 +81,29 @@ class PointDataset(Dataset):
         split: str,
         datadir: str | None,
         *,
-        seed: int = 0,
+        augment_seed: int = 0,
+        augmented: bool = False,
         size: int | str = "all",
         transform: str = "rgb_normalize",
         augment: dict | None = None,
         **options: object,
     ) -> None:
         self.split = split
-        self.seed = seed
-        self.transform = check_transform(transform)
-        self.augment = check_augment(augment or {}) if split == "train" else {}
+        self.augment_seed = augment_seed
+        self.transform = transform
+        _check_transform(transform)
+        _check_augment({} if augment is None else augment)
+        self.augment = augment if augmented and augment else {}
         self.datadir = self._check_datadir(datadir) if self.needs_datadir else None
+        self.class_names = list(self.class_names)
         self.names: list[str] = []
         self.paths: list[Path] = []
         self.open(**options)
         if not self.names:
-            raise DataError(f"the {split} split of {self.datadir} has no image; expected one or more")
+            raise DataError(f"the {split} split of {self.datadir} has no image; expected one or more: check -d")
+        twice = [name for name, times in Counter(self.names).items() if times > 1]
+        if twice:
+            raise DataError(f"the {split} split of {self.datadir} lists {twice[0]} twice: take it off the list once")
         if size != "all":
             self.names, self.paths = self.names[:size], self.paths[:size]
 
@@ -81,7 +112,7 @@ class PointDataset(Dataset):
         if datadir is None:
             raise DataError(f"no data was named: give -d DATADIR, where the data set {name} lies")
         if not Path(datadir).is_dir():
-            raise DataError(f"-d {datadir} is no folder: expected the one where the data set {name} lies")
+            raise DataError(f"-d {datadir} is no folder; expected the one where the data set {name} lies: check -d")
         return Path(datadir)
 
     def open(self, **options: object) -> None:
@@ -102,20 +133,36 @@ class PointDataset(Dataset):
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict:
         epoch, index = key if isinstance(key, tuple) else (0, key)
+        index = range(len(self))[index]
         image, keypoints, labels, roi = self._tensors(self.prepared(index))
         if self.augment:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(1_000_003 * (1_000_003 * self.seed + epoch) + index)
+                torch.manual_seed(_mixed_seed(self.augment_seed, epoch, index))
                 image, keypoints, roi = augment_jointly(self.augment, image, keypoints, roi)
         meta = {"index": index, "name": self.names[index], "path": str(self.paths[index])}
         return self._sample(image, keypoints, labels, roi, meta)
+
+    def count(self, index: int) -> int:
+        """The clicks inside the region of one image as it is before augmentation."""
+        return len(self.prepared(index).labels)
+
+    def count_list(self) -> list[int]:
+        """`count` of each image."""
+        return [self.count(index) for index in range(len(self))]
+
+    def median_count(self) -> float:
+        """The median of `count_list`: what to expect of an image that one knows nothing about."""
+        return float(np.median(self.count_list()))
 
     def prepared(self, index: int) -> Record:
         """The record as it is before augmentation: clicks moved to the centres of pixels inside the image and the
         region, black outside the region, and cropped to it where the data set asks for that."""
         record = self.read(index)
         if not record.roi.any():
-            raise DataError(f"the region of interest of {self.paths[index]} is empty; expected some pixels inside")
+            raise DataError(
+                f"the region of interest of {self.paths[index]} is empty; expected some pixels inside: "
+                "mend it, or take the image off the list"
+            )
         last = np.array(record.roi.shape) - 1
         pixels = np.clip(np.floor(record.point_list.reshape(-1, 2)), 0, last).astype(int)
         inside = record.roi[pixels[:, 0], pixels[:, 1]]
@@ -124,7 +171,7 @@ class PointDataset(Dataset):
         top, left, bottom, right = _bounding_box(record.roi) if self.crops_to_roi else (0, 0, *record.roi.shape)
         window = np.s_[top:bottom, left:right]
         # In the centre of its pixel a click stays on its pixel through every flip.
-        return Record(image[window], pixels - (top, left) + 0.5, labels, record.roi[window])
+        return Record(image[window], pixels - (top, left) + 0.5, labels, record.roi[window].copy())
 
     @staticmethod
     def _tensors(record: Record) -> tuple[tv_tensors.Image, tv_tensors.KeyPoints, torch.Tensor, tv_tensors.Mask]:
@@ -143,6 +190,7 @@ class PointDataset(Dataset):
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
         inside[inside.clone()] = roi[rows[inside], cols[inside]]
         rows, cols, labels = rows[inside], cols[inside], labels[inside]
+        image = image.as_subclass(torch.Tensor) * roi  # contrast jitter and scaling let some light outside
         points = torch.zeros((height, width), dtype=torch.int64)
         points[rows, cols] = labels
         return {
@@ -152,6 +200,46 @@ class PointDataset(Dataset):
             "roi": roi,
             "meta": {**meta, "point_list": point_list[inside], "labels": labels},
         }
+
+
+def _check_transform(name: str) -> None:
+    if not isinstance(name, str) or name not in TRANSFORMS:
+        raise DataError(f"dataset.transform {name!r} is unknown: choose one of {', '.join(TRANSFORMS)}")
+
+
+def _check_augment(augment: dict) -> None:
+    if not isinstance(augment, dict) or set(augment) - set(AUGMENTATIONS):
+        raise DataError(f"dataset.augment is {augment!r}; expected a dict of {', '.join(AUGMENTATIONS)}")
+    checks = {
+        "scale": (_is_range, "[low, high] with 0 < low <= high"),
+        "crop": (lambda side: is_whole(side, at_least=1), "a side in pixels, 1 or more"),
+        "hflip": (lambda flip: isinstance(flip, bool), "true or false"),
+        "vflip": (lambda flip: isinstance(flip, bool), "true or false"),
+        "jitter": (lambda strength: _is_number(strength) and 0 <= strength <= 1, "a number from 0 to 1"),
+    }
+    for key, value in augment.items():
+        is_good, expected = checks[key]
+        if not is_good(value):
+            raise DataError(f"dataset.augment.{key} is {value!r}; expected {expected}")
+
+
+def _is_range(value: object) -> bool:
+    pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value))
+    return pair and 0 < value[0] <= value[1] < np.inf
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_whole(value: object, at_least: int) -> bool:
+    """Whether a value from a configuration is a whole number, and no less than that."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+
+
+def _mixed_seed(*numbers: int) -> int:
+    """One seed of several; those of other numbers, also of the next ones, have nothing in common with it."""
+    return int(np.random.SeedSequence([number % 2**63 for number in numbers]).generate_state(1, np.uint64)[0])
 
 
 def _bounding_box(roi: np.ndarray) -> tuple[int, int, int, int]:
@@ -174,7 +262,7 @@ def read_rgb(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image ({error}): fetch or convert it again") from None
+        raise DataError(f"{path} cannot be read as an image ({_flat(error)}): fetch or convert it again") from None
 
 
 def read_mat(path: Path) -> dict:
@@ -182,4 +270,8 @@ def read_mat(path: Path) -> dict:
     try:
         return scipy.io.loadmat(path)
     except Exception as error:  # scipy raises a different type for each kind of damage
-        raise DataError(f"{path} cannot be read as a MATLAB file ({error}): fetch it again") from None
+        raise DataError(f"{path} cannot be read as a MATLAB file ({_flat(error)}): fetch it again") from None
+
+
+def _flat(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

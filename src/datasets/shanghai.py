@@ -23,52 +23,67 @@ class Shanghai(PointDataset):
         if part not in PARTS:
             raise DataError(f"dataset.part is {part!r}; expected one of {', '.join(PARTS)}")
         folder = self._find_part(part) / ("test_data" if self.split == "test" else "train_data")
-        images = sorted((folder / "images").glob("IMG_*.jpg"), key=_number)
+        images = sorted((folder / "images").glob("IMG_*.jpg"))
+        truths = sorted(_truth_folder(folder).glob("GT_IMG_*.mat"))
+        # An image without truth is as incomplete as a truth without image.
+        numbers = sorted({_number(path) for path in images + truths})
         if self.split != "test":
-            images = [path for path in images if (_number(path) % 10 == 0) == (self.split == "val")]
-        if not images:
+            numbers = [number for number in numbers if (number % 10 == 0) == (self.split == "val")]
+        if not numbers:
             raise DataError(f"{folder / 'images'} has no {self.split} image; expected IMG_1.jpg and so on: check -d")
-        self.names = [path.name for path in images]
-        self.paths = images
-        require_files([_truth_of(path) for path in images])
+        self.names = [f"IMG_{number}.jpg" for number in numbers]
+        self.paths = [folder / "images" / name for name in self.names]
+        require_files([file for path in self.paths for file in (path, _truth_of(path))])
 
     def _find_part(self, part: str) -> Path:
-        names = (f"part_{part}", f"part_{part}_final")
+        names, others = ((f"part_{letter}", f"part_{letter}_final") for letter in sorted(PARTS, key=part.__ne__))
         places = [self.datadir / name for name in names]
-        places += [
-            place / name for place in (self.datadir / "ShanghaiTech", self.datadir / "shanghaitech") for name in names
-        ]
-        if self.datadir.name in names or not any(place.is_dir() for place in places):
+        places += [self.datadir / "ShanghaiTech" / name for name in names]
+        if self.datadir.name not in others:
             places.insert(0, self.datadir)
         for place in places:
-            if (place / "train_data" / "images").is_dir():
+            if (place / "train_data").is_dir() or (place / "test_data").is_dir():
                 return place
-        raise DataError(f"-d {self.datadir} holds no {' or '.join(names)} with train_data/images: check -d")
+        raise DataError(
+            f"-d {self.datadir} holds no {' or '.join(names)} with train_data and test_data, nor is it one: check -d"
+        )
 
     def read(self, index: int) -> Record:
         """Read an image and the heads annotated in it."""
-        path = self.paths[index]
-        image = read_rgb(path)
-        truth = _truth_of(path)
-        mat = read_mat(truth)
-        try:
-            info = mat["image_info"][0, 0][0, 0]
-            xy, n = np.asarray(info[0], dtype=float).reshape(-1, 2), int(np.asarray(info[1]).item())
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise DataError(
-                f"{truth} has no points; expected image_info as ShanghaiTech gives it: fetch it again"
-            ) from None
-        if len(xy) != n or not np.isfinite(xy).all():
-            raise DataError(f"{truth} says {n} heads and lists {len(xy)}, or not all are numbers: fetch it again")
-        return Record(image, xy[:, ::-1], np.ones(n, dtype=int), np.ones(image.shape[:2], dtype=bool))
+        image = read_rgb(self.paths[index])
+        xy = _read_heads(_truth_of(self.paths[index]))
+        return Record(image, xy[:, ::-1], np.ones(len(xy), dtype=int), np.ones(image.shape[:2], dtype=bool))
+
+    def count(self, index: int) -> int:
+        """The heads of one image, which need not be decoded for that: each counts, also one outside."""
+        return len(_read_heads(_truth_of(self.paths[index])))
 
 
 def _number(path: Path) -> int:
-    digits = path.stem.removeprefix("IMG_")
-    if not digits.isdigit():
+    digits = path.stem.rpartition("_")[2]
+    if not (digits.isascii() and digits.isdigit()) or digits != str(int(digits)):
         raise DataError(f"{path} has no number; expected a name such as IMG_1.jpg: rename or remove it")
     return int(digits)
 
 
+def _truth_folder(folder: Path) -> Path:
+    """`ground-truth`; some archives write it with an underscore."""
+    underscore = folder / "ground_truth"
+    return underscore if underscore.is_dir() else folder / "ground-truth"
+
+
 def _truth_of(image: Path) -> Path:
-    return image.parent.parent / "ground-truth" / f"GT_{image.stem}.mat"
+    return _truth_folder(image.parent.parent) / f"GT_{image.stem}.mat"
+
+
+def _read_heads(path: Path) -> np.ndarray:
+    """x and y of each head, (n, 2) float."""
+    mat = read_mat(path)
+    try:
+        info = mat["image_info"][0, 0][0, 0]
+        xy, n = np.asarray(info[0], dtype=float).reshape(-1, 2), int(np.asarray(info[1]).item())
+    except (KeyError, IndexError, ValueError, TypeError):
+        raise DataError(f"{path} has no points; expected image_info as ShanghaiTech gives it: fetch it again") from None
+    if len(xy) != n or not np.isfinite(xy).all():
+        raise DataError(f"{path} says {n} heads and lists {len(xy)}, or not all are numbers: fetch it again")
+    return xy

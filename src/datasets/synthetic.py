@@ -8,8 +8,10 @@ import numpy as np
 from scipy import ndimage
 
 from lcfcn.blobs import EIGHT_NEIGHBOURS, blob_points
-from src.datasets.base import SPLITS, DataError, PointDataset, Record
+from src.datasets.base import SPLITS, DataError, PointDataset, Record, is_whole
 
+MIN_SIDE = 48
+MAX_OBJECTS = 30
 MAX_HIDDEN = 0.3
 MIN_TOUCHING = 1 / 3
 CLASS_NAMES = ("disc", "ellipse")
@@ -36,7 +38,7 @@ class Synthetic(PointDataset):
     none is hidden by more than 30 %.
     """
 
-    options = ("image_size", "n_train", "n_val", "n_test", "n_classes", "min_objects", "max_objects", "data_seed")
+    options = ("image_size", "n_train", "n_val", "n_test", "n_classes", "min_objects", "max_objects", "seed")
     needs_datadir = False
 
     def open(
@@ -48,23 +50,25 @@ class Synthetic(PointDataset):
         n_classes: int = 1,
         min_objects: int = 15,
         max_objects: int = 25,
-        data_seed: int = 0,
+        seed: int = 0,
     ) -> None:
         """Name the images; they are drawn when they are read."""
-        sizes = {"image_size": image_size, "n_train": n_train, "n_val": n_val, "n_test": n_test}
-        sizes |= {"min_objects": min_objects, "max_objects": max_objects}
-        for name, value in sizes.items():
-            if not isinstance(value, int) or value < 1:
-                raise DataError(f"dataset.{name} is {value!r}; expected a whole number of 1 or more")
-        if image_size < 48 or min_objects > max_objects or n_classes not in (1, 2):
+        least = {"image_size": MIN_SIDE, "n_train": 1, "n_val": 1, "n_test": 1, "min_objects": 1, "seed": 0}
+        values = (image_size, n_train, n_val, n_test, min_objects, seed)
+        for (name, at_least), value in zip(least.items(), values, strict=True):
+            if not is_whole(value, at_least):
+                raise DataError(f"dataset.{name} is {value!r}; expected a whole number of {at_least} or more")
+        if not is_whole(max_objects, min_objects) or max_objects > MAX_OBJECTS:
             raise DataError(
-                f"dataset has image_size {image_size}, {min_objects} to {max_objects} objects, n_classes {n_classes}; "
-                "expected 48 or more pixels, min_objects <= max_objects, and 1 or 2 classes"
+                f"dataset.max_objects is {max_objects!r}; expected a whole number from min_objects, {min_objects}, "
+                f"to {MAX_OBJECTS}"
             )
-        self.class_names = CLASS_NAMES if n_classes == 2 else ("object",)
+        if not is_whole(n_classes, 1) or n_classes > len(CLASS_NAMES):
+            raise DataError(f"dataset.n_classes is {n_classes!r}; expected 1 or {len(CLASS_NAMES)}")
+        self.class_names = list(CLASS_NAMES) if n_classes == 2 else ["object"]
         self.image_size = image_size
         self.n_objects = (min_objects, max_objects)
-        self.data_seed = data_seed
+        self.seed = seed
         n_images = {"train": n_train, "val": n_val, "test": n_test}[self.split]
         self.names = [f"synthetic_{self.split}_{index:04d}" for index in range(n_images)]
         self.paths = [Path(name) for name in self.names]
@@ -82,17 +86,26 @@ class Synthetic(PointDataset):
         """Draw an image, or take it from the cache."""
         return self._draw(index)
 
-    def scene(self, index: int) -> Scene:
-        """The true masks of an image."""
-        return self._scene_and_generator(index)[0]
+    def instance_masks(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where the objects of an image are, as only the painter knows.
+
+        Returns
+        -------
+        masks : (n, H, W) bool ndarray
+            Each object whole, also where another hides it; in the order of the clicks.
+        visible : (H, W) int ndarray
+            The number 1..n of the object that is seen at a pixel, 0 = background.
+        """
+        scene = self._scene_and_generator(index)[0]
+        return scene.masks, scene.owner
 
     def _scene_and_generator(self, index: int) -> tuple[Scene, np.random.Generator]:
         for attempt in range(50):
-            rng = np.random.default_rng([self.data_seed, SPLITS.index(self.split), index, attempt])
+            rng = np.random.default_rng([self.seed, SPLITS.index(self.split), index, attempt])
             scene = _place(rng, self.image_size, int(rng.integers(*self.n_objects, endpoint=True)))
             if scene is not None:
                 return scene, rng
-        raise DataError(f"dataset.max_objects is {self.n_objects[1]}; so many do not fit: expected 30 or fewer")
+        raise DataError(f"dataset.max_objects is {self.n_objects[1]}; so many do not fit: expected fewer")
 
     def _draw_record(self, index: int) -> Record:
         scene, rng = self._scene_and_generator(index)
@@ -103,29 +116,33 @@ class Synthetic(PointDataset):
 
 def _place(rng: np.random.Generator, side: int, n_objects: int) -> Scene | None:
     """Put objects one on top of the other, about every second one against a neighbour; None if that fails."""
-    masks, centres, labels = [], [], []
+    masks = np.zeros((n_objects, side, side), dtype=bool)
     owner = np.zeros((side, side), dtype=np.int64)
     depth = np.ones((side, side))
+    areas, seen = np.zeros((2, n_objects + 1), dtype=np.int64)  # [0] is the background
+    placed, labels = [], []
     for _ in range(60 * n_objects):
-        if len(masks) == n_objects:
+        if len(placed) == n_objects:
             break
         label = int(rng.integers(1, 3))
         radius = side * rng.uniform(*DIAMETERS) / 2
         axes = (radius, radius) if label == 1 else (radius, radius * rng.uniform(0.55, 0.7))
-        centre = _centre(rng, side, radius, centres)
-        distance = _elliptic_distance(side, centre, axes, rng.uniform(0, np.pi))
+        centre = _centre(rng, side, radius, placed)
+        window, distance = _elliptic_distance(centre, axes, rng.uniform(0, np.pi))
         mask = distance <= 1
-        seen = np.where(mask, len(masks) + 1, owner)
-        areas = np.array([m.sum() for m in [*masks, mask]])
-        if (np.bincount(seen.reshape(-1), minlength=len(areas) + 1)[1:] < (1 - MAX_HIDDEN) * areas).any():
+        hidden = np.bincount(owner[window][mask], minlength=n_objects + 1)
+        if (seen - hidden < (1 - MAX_HIDDEN) * areas)[1:].any():
             continue
-        owner, depth = seen, np.where(mask, distance, depth)
-        masks.append(mask)
-        centres.append((*centre, radius))
+        masks[len(placed)][window] = mask
+        placed.append((*centre, radius))
         labels.append(label)
-    if len(masks) < n_objects or touching(np.array(masks)).mean() < MIN_TOUCHING:
+        owner[window][mask] = len(placed)
+        depth[window][mask] = distance[mask]
+        seen -= hidden
+        areas[len(placed)] = seen[len(placed)] = mask.sum()
+    if len(placed) < n_objects or (n_objects > 1 and touching(masks).mean() < MIN_TOUCHING):
         return None
-    return Scene(np.array(masks), owner, depth, np.array(labels))
+    return Scene(masks, owner, depth, np.array(labels))
 
 
 def _centre(rng: np.random.Generator, side: int, radius: float, placed: list[tuple]) -> np.ndarray:
@@ -138,20 +155,29 @@ def _centre(rng: np.random.Generator, side: int, radius: float, placed: list[tup
     return np.clip(centre, radius + 1, side - radius - 1)
 
 
-def _elliptic_distance(side: int, centre: np.ndarray, axes: tuple[float, float], angle: float) -> np.ndarray:
-    """(side, side) distance of pixel centres from an ellipse's centre: 0 there, 1 on its rim."""
-    rows, cols = np.mgrid[:side, :side] + 0.5 - centre[:, None, None]
+def _elliptic_distance(
+    centre: np.ndarray, axes: tuple[float, float], angle: float
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """A window around an ellipse, and the distance of its pixels' centres from the ellipse's: 0 there, 1 on its rim."""
+    (top, left), (bottom, right) = np.floor(centre - axes[0]).astype(int), np.ceil(centre + axes[0]).astype(int)
+    rows, cols = (
+        pixels + 0.5 - middle for pixels, middle in zip(np.ogrid[top:bottom, left:right], centre, strict=True)
+    )
     along = (cols * np.cos(angle) + rows * np.sin(angle)) / axes[0]
     across = (rows * np.cos(angle) - cols * np.sin(angle)) / axes[1]
-    return np.hypot(along, across)
+    return np.s_[top:bottom, left:right], np.hypot(along, across)
 
 
 def touching(masks: np.ndarray) -> np.ndarray:
     """Which of (n, H, W) whole masks share a pixel with another, or lie beside it (8 neighbours), (n,) bool."""
-    grown = np.array([ndimage.binary_dilation(mask, EIGHT_NEIGHBOURS) for mask in masks])
-    meets = np.einsum("ip,jp->ij", grown.reshape(len(masks), -1).astype(np.float32), masks.reshape(len(masks), -1))
-    np.fill_diagonal(meets, 0)
-    return (meets > 0).any(axis=1)
+    meets = np.zeros(len(masks), dtype=bool)
+    for number, mask in enumerate(masks):
+        rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        window = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(cols[0] - 1, 0) : cols[-1] + 2]
+        grown = ndimage.binary_dilation(mask[window], EIGHT_NEIGHBOURS)
+        touched = (masks[:, *window] & grown).any(axis=(1, 2))
+        meets[number] = touched.sum() > 1  # it touches itself
+    return meets
 
 
 def _paint(rng: np.random.Generator, scene: Scene) -> np.ndarray:

@@ -6,41 +6,58 @@ import numpy as np
 
 from src.datasets.base import DataError, PointDataset, Record, read_mat, read_rgb, require_files
 
+NAMES = ("TRANCOS_v3", "trancos_layout")
 LISTS = {"train": "training.txt", "val": "validation.txt", "test": "test.txt"}
 
 
 class Trancos(PointDataset):
-    """`-d` is the folder that holds `images/` and `image_sets/`, or one that holds TRANCOS_v3."""
+    """`-d` is the folder that holds `images/` and `image_sets/`, or one that holds it as TRANCOS_v3."""
 
     crops_to_roi = True
     class_names = ("car",)
 
     def open(self) -> None:
         """Read the split's list and check that each image has its dots, region and coordinates beside it."""
-        nested = self.datadir / "TRANCOS_v3"
-        root = nested if nested.is_dir() else self.datadir
+        root = self._find_root()
         list_path = root / "image_sets" / LISTS[self.split]
         require_files([list_path])
-        self.names = list_path.read_text().split()
+        try:
+            self.names = list_path.read_text(encoding="utf-8").split()
+        except UnicodeDecodeError:
+            raise DataError(f"{list_path} is no text; expected one image a line: fetch it again") from None
         if not self.names:
-            raise DataError(f"{list_path} names no image; expected one a line, such as image-1-000001.jpg")
+            raise DataError(
+                f"{list_path} names no image; expected one a line, such as image-1-000001.jpg: fetch it again"
+            )
         self.paths = [root / "images" / name for name in self.names]
         require_files([path for image in self.paths for path in (image, *_beside(image))])
+
+    def _find_root(self) -> Path:
+        places = [self.datadir, *(self.datadir / name for name in NAMES)]
+        for place in places:
+            if (place / "image_sets").is_dir():
+                return place
+        raise DataError(
+            f"-d {self.datadir} holds no image_sets, nor does {' or '.join(NAMES)} in it; "
+            "expected TRANCOS as it unpacks: check -d"
+        )
 
     def read(self, index: int) -> Record:
         """Read an image; its clicks are the red dots."""
         path = self.paths[index]
-        dots_path, mask_path, text_path = _beside(path)
         image = read_rgb(path)
-        dots = read_rgb(dots_path)
-        _check_size(dots_path, dots, image)
-        pixels = np.argwhere((dots[..., 0] > 127) & (dots[..., 1] <= 127) & (dots[..., 2] <= 127))
-        _check_coordinates(text_path, dots_path, pixels)
-        mask = read_mat(mask_path)
-        if "BW" not in mask:
-            raise DataError(f"{mask_path} has no BW; expected the region of interest under that name: fetch it again")
-        _check_size(mask_path, mask["BW"], image)
-        return Record(image, pixels + 0.5, np.ones(len(pixels), dtype=int), mask["BW"].astype(bool))
+        pixels, roi = _read_truth(path)
+        if roi.shape != image.shape[:2]:
+            raise DataError(
+                f"{path} is of {image.shape[:2]} pixels and its dots and region are of {roi.shape}; "
+                "expected one size: fetch them again"
+            )
+        return Record(image, pixels + 0.5, np.ones(len(pixels), dtype=int), roi)
+
+    def count(self, index: int) -> int:
+        """The clicks inside the region of one image, which need not be decoded for that."""
+        pixels, roi = _read_truth(self.paths[index])
+        return int(roi[pixels[:, 0], pixels[:, 1]].sum())
 
 
 def _beside(image: Path) -> tuple[Path, Path, Path]:
@@ -52,19 +69,33 @@ def _beside(image: Path) -> tuple[Path, Path, Path]:
     )
 
 
-def _check_size(path: Path, found: np.ndarray, image: np.ndarray) -> None:
-    if found.shape[:2] != image.shape[:2]:
-        raise DataError(f"{path} is of {found.shape[:2]} pixels and its image of {image.shape[:2]}: fetch both again")
+def _read_truth(image: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of each red dot (n, 2) int, and the region of interest (H, W) bool."""
+    dots_path, mask_path, text_path = _beside(image)
+    dots = read_rgb(dots_path)
+    pixels = np.argwhere((dots[..., 0] > 127) & (dots[..., 1] <= 127) & (dots[..., 2] <= 127))
+    _check_coordinates(text_path, dots_path, pixels)
+    mask = read_mat(mask_path)
+    if "BW" not in mask:
+        raise DataError(f"{mask_path} has no BW; expected the region of interest under that name: fetch it again")
+    if mask["BW"].shape != dots.shape[:2]:
+        raise DataError(
+            f"{mask_path} is of {mask['BW'].shape} pixels and {dots_path.name} of {dots.shape[:2]}; "
+            "expected one size: fetch both again"
+        )
+    return pixels, mask["BW"].astype(bool)
 
 
 def _check_coordinates(text_path: Path, dots_path: Path, pixels: np.ndarray) -> None:
     """The text counts x and y from 1."""
     try:
         values = [
-            [float(value) for value in line.split()] for line in text_path.read_text().splitlines() if line.strip()
+            [float(value) for value in line.split()]
+            for line in text_path.read_text(encoding="utf-8").splitlines()
+            if line.strip()
         ]
         listed = sorted((int(np.floor(y)) - 1, int(np.floor(x)) - 1) for x, y in values)
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, OverflowError):  # words, not two a line, no text at all; infinity
         raise DataError(f"{text_path} cannot be read; expected x and y of a car on each line: fetch it again") from None
     if listed != [tuple(pixel) for pixel in pixels.tolist()]:
         raise DataError(

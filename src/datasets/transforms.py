@@ -6,32 +6,10 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from src.errors import UserError
-
 # Mean and standard deviation by name: ImageNet's, as torchvision's weights expect, or none.
 TRANSFORMS = {"rgb_normalize": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "none": ((0, 0, 0), (1, 1, 1))}
 AUGMENTATIONS = ("scale", "crop", "hflip", "vflip", "jitter")
-
-
-def check_transform(name: str) -> str:
-    """The name of a normalisation, if there is one of that name; else UserError."""
-    if name not in TRANSFORMS:
-        raise UserError(f"dataset.transform {name!r} is unknown: choose one of {', '.join(TRANSFORMS)}")
-    return name
-
-
-def check_augment(augment: dict) -> dict:
-    """The augmentation that a configuration asks for, if it can be done; else UserError."""
-    if not isinstance(augment, dict) or set(augment) - set(AUGMENTATIONS):
-        raise UserError(f"dataset.augment is {augment!r}; expected a dict of {', '.join(AUGMENTATIONS)}")
-    low, high = augment.get("scale", (1, 1))
-    if not 0 < low <= high:
-        raise UserError(f"dataset.augment.scale is {augment['scale']!r}; expected [low, high] with 0 < low <= high")
-    if not isinstance(augment.get("crop", 1), int) or augment.get("crop", 1) < 1:
-        raise UserError(f"dataset.augment.crop is {augment['crop']!r}; expected a side in pixels, 1 or more")
-    if not 0 <= augment.get("jitter", 0) <= 1:
-        raise UserError(f"dataset.augment.jitter is {augment['jitter']!r}; expected 0 to 1")
-    return augment
+"""What `augment_jointly` knows, in the order in which it is done."""
 
 
 def augment_jointly(
@@ -39,14 +17,28 @@ def augment_jointly(
 ) -> tuple[tv_tensors.Image, tv_tensors.KeyPoints, tv_tensors.Mask]:
     """Apply torchvision's transforms in the order of `AUGMENTATIONS`, drawing from torch's generator.
 
-    `keypoints` (n, 2) x, y with (0, 0) the corner of the first pixel; those that a crop leaves outside stay in the
-    list, outside.
+    Parameters
+    ----------
+    augment : dict
+        `scale` [low, high], the range of a factor; `crop`, a side in pixels; `hflip` and `vflip`, bool; `jitter`,
+        0 to 1, of brightness, contrast and saturation, and a sixth of it of the hue.
+    image : (3, H, W) uint8
+    keypoints : (n, 2) float
+        x and y of the centres of pixels, (0, 0) the top-left corner of the first pixel.
+    roi : (H, W) bool
+
+    Returns
+    -------
+    image, keypoints, roi
+        Clicks are in the centres of pixels again; those that a crop leaves outside stay in the list, outside.
     """
     if "scale" in augment:
         low, high = augment["scale"]
         factor = low + (high - low) * torch.rand(()).item()
         size = [max(round(side * factor), 1) for side in image.shape[-2:]]
         image, keypoints, roi = v2.Resize(size, antialias=True)(image, keypoints, roi)
+        # Back to the centre of a pixel: on the border of two, a flip would carry a click to the other one.
+        keypoints = tv_tensors.wrap(keypoints.floor() + 0.5, like=keypoints)
     steps: list[v2.Transform] = [v2.Identity()]
     if "crop" in augment:
         # An image smaller than the crop stays whole: a batch pads it, outside the region.
