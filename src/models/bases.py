@@ -76,7 +76,7 @@ def _resnet(
     network = FCN8(f"resnet{depth}_32s", trunk, resnet_maps, channels, n_outputs, frozen)
     if pretrained is not None:
         imagenet = tv.get_model_weights(f"resnet{depth}").IMAGENET1K_V1
-        load_weights(network, pretrained, imagenet, partial(_under, f"resnet{depth}_32s"))
+        load_weights(network, pretrained, imagenet, partial(_trunk_names, f"resnet{depth}_32s", ("fc.",)))
     return network
 
 
@@ -90,12 +90,14 @@ def _mobilenet_v2(
     frozen = pretrained is not None if freeze_batch_norm is None else freeze_batch_norm
     network = FCN8("mobilenet_v2_32s", trunk, mobilenet_maps, channels, n_outputs, frozen)
     if pretrained is not None:
-        load_weights(network, pretrained, tv.MobileNet_V2_Weights.IMAGENET1K_V1, partial(_under, "mobilenet_v2_32s"))
+        names = partial(_trunk_names, "mobilenet_v2_32s", ("classifier.", f"features.{MOBILENET_ENDS[32]}."))
+        load_weights(network, pretrained, tv.MobileNet_V2_Weights.IMAGENET1K_V1, names)
     return network
 
 
-def _under(trunk_name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{trunk_name}.{name}": value for name, value in state.items()}
+def _trunk_names(trunk_name: str, unused: tuple[str, ...], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's names as those of the trunk, without the layers that the trunk leaves out."""
+    return {f"{trunk_name}.{name}": value for name, value in state.items() if not name.startswith(unused)}
 
 
 BASES: dict[str, Callable[..., nn.Module]] = {

@@ -15,9 +15,11 @@ class FCN8VGG16(nn.Module):
     ----------
     n_outputs : int
         Channels of the logits.
+    fc_channels : int
+        Channels of fc6 and fc7; published checkpoints have 4096.
     """
 
-    def __init__(self, n_outputs: int) -> None:
+    def __init__(self, n_outputs: int, fc_channels: int = 4096) -> None:
         super().__init__()
         channels = 3
         for stage, (depth, width) in enumerate(STAGES, start=1):
@@ -26,10 +28,10 @@ class FCN8VGG16(nn.Module):
                 padding = 100 if (stage, conv) == (1, 1) else 1
                 setattr(self, f"conv{stage}_{conv}", nn.Conv2d(channels, width, 3, padding=padding))
                 channels = width
-        self.fc6 = nn.Conv2d(512, 4096, 7)
-        self.fc7 = nn.Conv2d(4096, 4096, 1)
+        self.fc6 = nn.Conv2d(512, fc_channels, 7)
+        self.fc7 = nn.Conv2d(fc_channels, fc_channels, 1)
         self.dropout = nn.Dropout2d(0.5)
-        self.scoring_layer = _zeros(nn.Conv2d(4096, n_outputs, 1))
+        self.scoring_layer = _zeros(nn.Conv2d(fc_channels, n_outputs, 1))
         self.score_pool3 = _zeros(nn.Conv2d(256, n_outputs, 1))
         self.score_pool4 = _zeros(nn.Conv2d(512, n_outputs, 1))
         self.upscore2 = _bilinear(nn.ConvTranspose2d(n_outputs, n_outputs, 4, stride=2, bias=False))

@@ -42,20 +42,19 @@ def load_weights(network: nn.Module, pretrained: str, imagenet: WeightsEnum, to_
     state = download(imagenet) if pretrained == "imagenet" else read_state(Path(pretrained))
     own = network.state_dict()
     found = state if any(name in own for name in state) else to_trunk(state)
-    found = {name: value for name, value in found.items() if name in own}
-    if not found:
+    if not any(name in own for name in found):
         raise ModelError(
             f"{pretrained} holds no weights of this network (it has {', '.join(sorted(state)[:3]) or 'nothing'}, ...); "
             f"expected names as {', '.join(list(own)[:2])} or torchvision's: {WAYS_OUT}"
         )
     # A head for another number of classes stays as it was made, and so do fc6 and fc7 where a file has none.
-    wrong = [n for n, value in found.items() if value.shape != own[n].shape and not n.startswith(HEAD)]
+    foreign = [n for n in found if n not in own]
+    wrong = [n for n, v in found.items() if n in own and v.shape != own[n].shape and not n.startswith(HEAD)]
     missing = [n for n in own if n not in found and not n.startswith((*HEAD, "fc")) and not n.endswith("_tracked")]
-    if wrong or missing:
-        name = (wrong or missing)[0]
-        came = tuple(found[name].shape) if wrong else "nothing"
+    for name in (foreign + wrong + missing)[:1]:
+        came, expected = (tuple(s[name].shape) if name in s else "nothing" for s in (found, own))
         raise ModelError(
-            f"{pretrained} has {came} for {name}; expected {tuple(own[name].shape)}: choose the base it was made for"
+            f"{pretrained} has {came} for {name}; expected {expected}: choose the model.base that it was made for"
         )
     fitting = {n: v.float() if v.is_floating_point() else v for n, v in found.items() if v.shape == own[n].shape}
     network.load_state_dict(fitting, strict=False)

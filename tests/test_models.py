@@ -1,0 +1,264 @@
+from urllib.error import URLError
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+import torchvision.models as tv
+
+from src.models.bases import BASES, build_base
+from src.models.fcn8_vgg16 import FCN8VGG16, vgg16_names
+from src.models.pretrained import ModelError
+
+LIGHT = ("fcn8_resnet18", "fcn8_mobilenet_v2")
+VGG_SHAPES = {
+    "conv1_1.weight": (64, 3, 3, 3),
+    "conv2_2.weight": (128, 128, 3, 3),
+    "conv3_3.weight": (256, 256, 3, 3),
+    "conv4_1.weight": (512, 256, 3, 3),
+    "conv5_3.bias": (512,),
+    "fc6.weight": (4096, 512, 7, 7),
+    "fc7.weight": (4096, 4096, 1, 1),
+    "scoring_layer.weight": (3, 4096, 1, 1),
+    "score_pool3.weight": (3, 256, 1, 1),
+    "score_pool4.bias": (3,),
+    "upscore2.weight": (3, 3, 4, 4),
+    "upscore_pool4.weight": (3, 3, 4, 4),
+    "upscore8.weight": (3, 3, 16, 16),
+}
+
+
+def meta_base(name, n_classes=1, **options):
+    with torch.device("meta"):
+        return build_base(name, n_classes, **options)
+
+
+@pytest.mark.parametrize("name", sorted(BASES))
+@pytest.mark.parametrize(("n_classes", "channels"), [(1, 1), (2, 3), (3, 4)])
+def test_logits_have_the_images_size_and_the_classes_channels(name, n_classes, channels):
+    network = meta_base(name, n_classes)
+    for size in [(480, 640), (33, 47), (32, 32), (101, 64), (7, 5)]:
+        logits = network.eval()(torch.empty(2, 3, *size, device="meta"))
+        assert logits.shape == (2, channels, *size)
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_stride_four_adds_one_skip(name):
+    plain, fine = meta_base(name), meta_base(name, output_stride=4)
+    assert set(fine.state_dict()) - set(plain.state_dict()) == {"score_4s.weight", "score_4s.bias"}
+    assert fine(torch.empty(1, 3, 50, 70, device="meta")).shape == (1, 1, 50, 70)
+
+
+def test_unknown_choices_are_listed():
+    for arguments, options, message in [
+        (("unet", 1), {}, "fcn8_vgg16, fcn8_resnet"),
+        (("fcn8_vgg16", 1), {"output_stride": 4}, "output_stride is 4"),
+        (("fcn8_resnet18", 1), {"output_stride": 2}, "output_stride is 2"),
+    ]:
+        with pytest.raises(ModelError, match=message):
+            build_base(*arguments, **options)
+
+
+def test_vgg16_has_the_names_of_published_checkpoints():
+    state = meta_base("fcn8_vgg16", 2).state_dict()
+    for name, shape in VGG_SHAPES.items():
+        assert tuple(state[name].shape) == shape, name
+    convs = [f"conv{s}_{c}" for s, n in enumerate((2, 2, 3, 3, 3), 1) for c in range(1, n + 1)]
+    both = [*convs, "fc6", "fc7", "scoring_layer", "score_pool3", "score_pool4"]
+    names = [f"{layer}.{kind}" for layer in both for kind in ("weight", "bias")]
+    assert sorted(state) == sorted([*names, "upscore2.weight", "upscore_pool4.weight", "upscore8.weight"])
+
+
+def test_enlarging_layers_start_bilinear():
+    network = FCN8VGG16(2, fc_channels=4)
+    for layer in (network.upscore2, network.upscore_pool4, network.upscore8):
+        stride, size = layer.stride[0], layer.kernel_size[0]
+        map_ = torch.rand(1, 2, 6, 6)
+        enlarged = layer(map_).detach()
+        expected = F.interpolate(map_, scale_factor=stride, mode="bilinear", align_corners=False)
+        inner = slice(stride, 5 * stride)
+        margin = (size - stride) // 2
+        shifted = slice(stride + margin, 5 * stride + margin)
+        torch.testing.assert_close(enlarged[..., shifted, shifted], expected[..., inner, inner])
+
+
+def test_scoring_layers_start_at_zero():
+    network = FCN8VGG16(2, fc_channels=4)
+    assert not network.eval()(torch.rand(1, 3, 40, 40)).any()
+
+
+def passing_through():
+    """VGG16 whose convolutions hand on channel 0, so that each score sees where the image is bright."""
+    network = FCN8VGG16(1, fc_channels=4).eval()
+    for name, layer in network.named_modules():
+        if name.startswith(("conv", "fc")):
+            torch.nn.init.zeros_(layer.weight)
+            torch.nn.init.zeros_(layer.bias)
+            centre = layer.kernel_size[0] // 2
+            layer.weight.data[0, 0, centre, centre] = 1
+    return network
+
+
+@pytest.mark.parametrize(
+    ("layer", "stride", "cell"), [("score_pool3", 8, 16), ("score_pool4", 16, 9), ("scoring_layer", 32, 6)]
+)
+def test_each_skip_lands_where_it_looked(layer, stride, cell):
+    network = passing_through()
+    getattr(network, layer).weight.data[:, 0] = 1
+    first = stride * cell - 99  # the border of 100 less the 1 that a 3x3 convolution takes
+    image = torch.zeros(1, 3, 220, 260)
+    image[..., first : first + stride, first : first + stride] = 1
+    logits = network(image)[0, 0].detach()
+    assert logits.max() > 0
+    rows, cols = torch.meshgrid(torch.arange(220.0), torch.arange(260.0), indexing="ij")
+    centre = first + (stride - 1) / 2
+    for positions in (rows, cols):
+        assert float((logits * positions).sum() / logits.sum()) == pytest.approx(centre, abs=1e-3)
+
+
+def test_resnets_keep_their_batch_norm_and_leave_fc_out():
+    network = build_base("fcn8_resnet18", 1)
+    names = list(network.state_dict())
+    assert "resnet18_32s.conv1.weight" in names
+    assert "score_32s.bias" in names
+    assert not [name for name in names if ".fc." in name]
+    norm = network.resnet18_32s.layer1[0].bn1
+    before = norm.running_mean.clone()
+    network.train()(torch.rand(2, 3, 32, 32)).sum().backward()
+    assert network.training
+    assert not norm.training
+    assert norm.weight.grad is None
+    assert torch.equal(norm.running_mean, before)
+    assert list(meta_base("fcn8_resnet").state_dict()) == list(meta_base("fcn8_resnet50").state_dict())
+
+
+def test_batch_norm_from_scratch_learns_and_can_be_frozen():
+    for freeze, learns in ((None, True), (True, False)):
+        network = build_base("fcn8_mobilenet_v2", 1, freeze_batch_norm=freeze)
+        norm = network.mobilenet_v2_32s.features[0][1]
+        before = norm.running_mean.clone()
+        network.train()(torch.rand(2, 3, 64, 64))
+        assert torch.equal(norm.running_mean, before) != learns
+        assert norm.weight.requires_grad == learns
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_gradient_reaches_every_free_parameter(name):
+    network = build_base(name, 2, output_stride=4)
+    (network(torch.rand(2, 3, 64, 64)) ** 2).sum().backward()
+    for parameter_name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, parameter_name
+            assert parameter.grad.abs().sum() > 0, parameter_name
+
+
+def test_upscaled_scores_add_up():
+    """With constant maps the logits are the sum of what the scores make of them."""
+    network = build_base("fcn8_resnet18", 1, output_stride=4)
+    for stride in (4, 8, 16, 32):
+        score = getattr(network, f"score_{stride}s")
+        torch.nn.init.zeros_(score.weight)
+        torch.nn.init.constant_(score.bias, float(stride))
+    assert network(torch.rand(1, 3, 45, 70)).detach() == pytest.approx(60.0, abs=1e-4)
+
+
+def test_mobilenet_weights_load_and_give_torchvisions_features(shared):
+    path = shared / "weights" / "mobilenet_v2_imagenet_features.pth"
+    network = build_base("fcn8_mobilenet_v2", 1, pretrained=str(path), output_stride=4).eval()
+    assert not network.mobilenet_v2_32s.features[0][1].weight.requires_grad
+    theirs = tv.mobilenet_v2().eval()
+    theirs.load_state_dict(torch.load(path, weights_only=True), strict=False)
+    images = torch.rand(1, 3, 64, 96)
+    maps = network.read_maps(network.mobilenet_v2_32s, images)
+    for stride, end in ((4, 4), (8, 7), (16, 14), (32, 18)):
+        assert maps[stride].shape[-1] == 96 // stride
+        torch.testing.assert_close(maps[stride], theirs.features[:end](images))
+
+
+def test_vgg16_half_precision_weights_load(shared):
+    path = shared / "weights" / "vgg16_hed_features_fp16.pth"
+    network = build_base("fcn8_vgg16", 1, pretrained=str(path))
+    theirs = tv.vgg16().features
+    theirs.load_state_dict({k.removeprefix("features."): v for k, v in torch.load(path, weights_only=True).items()})
+    ours = [m for name, m in network.named_modules() if name.startswith("conv")]
+    convs = [m for m in theirs if isinstance(m, torch.nn.Conv2d)]
+    assert len(ours) == len(convs) == 13
+    for our, their in zip(ours, convs, strict=True):
+        assert our.weight.dtype == torch.float32
+        assert torch.equal(our.weight, their.weight)
+        assert torch.equal(our.bias, their.bias)
+
+
+def test_classifier_becomes_fc6_and_fc7():
+    linear = torch.nn.Linear(512 * 7 * 7, 4096, device="meta")
+    state = {"classifier.0.weight": linear.weight, "classifier.0.bias": linear.bias}
+    assert vgg16_names(state)["fc6.weight"].shape == (4096, 512, 7, 7)
+
+
+def test_published_checkpoints_and_own_ones_load_with_another_head(tmp_path):
+    source = build_base("fcn8_resnet18", 1)
+    path = tmp_path / "upstream.pth"
+    torch.save({"model": source.state_dict(), "opt": {}}, path)
+    same = build_base("fcn8_resnet18", 1, pretrained=str(path))
+    for name, value in source.state_dict().items():
+        assert torch.equal(same.state_dict()[name], value), name
+    other = build_base("fcn8_resnet18", 3, pretrained=str(path))
+    assert torch.equal(other.resnet18_32s.conv1.weight, source.resnet18_32s.conv1.weight)
+    assert other.score_8s.weight.shape == (4, 128, 1, 1)
+
+
+def test_torchvisions_resnet_file_loads(tmp_path):
+    trunk = tv.resnet18()
+    path = tmp_path / "resnet18.pth"
+    # Old files of torchvision lack these.
+    torch.save({k: v for k, v in trunk.state_dict().items() if "num_batches" not in k}, path)
+    network = build_base("fcn8_resnet18", 1, pretrained=str(path))
+    assert torch.equal(network.resnet18_32s.layer4[1].conv2.weight, trunk.layer4[1].conv2.weight)
+
+
+def test_bad_weights_are_one_line_that_names_the_file(tmp_path):
+    path = tmp_path / "weights.pth"
+    state = tv.resnet18().state_dict()
+    cases = {"garbage": b"garbage"}
+    for name, content in {
+        "foreign": {"encoder.weight": torch.zeros(1)},
+        "deeper": tv.resnet34().state_dict(),
+        "partial": {k: v for k, v in state.items() if not k.startswith("layer4")},
+        "no dict": [1, 2],
+    }.items():
+        torch.save(content, path)
+        cases[name] = path.read_bytes()
+    torch.save(state, path)
+    cases["truncated"] = path.read_bytes()[:100_000]
+    for name, content in cases.items():
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=r"weights\.pth") as error:
+            build_base("fcn8_resnet18", 1, pretrained=str(path))
+        assert "\n" not in str(error.value), name
+        assert path.read_bytes() == content
+    with pytest.raises(ModelError, match=r"there are no weights .*none\.pth"):
+        build_base("fcn8_resnet18", 1, pretrained=str(tmp_path / "none.pth"))
+
+
+def test_without_network_and_cache_the_missing_file_and_the_ways_out_are_named(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "urlopen", refuse)
+    with pytest.raises(ModelError) as error:
+        build_base("fcn8_resnet18", 1, pretrained="imagenet")
+    message = str(error.value)
+    assert str(tmp_path / "checkpoints" / "resnet18-f37072fd.pth") in message
+    assert "https://" in message
+    assert "model.pretrained=PATH" in message
+    assert "model.pretrained=None" in message
+    assert "\n" not in message
+
+
+def test_cached_imagenet_weights_need_no_network(tmp_path, monkeypatch):
+    trunk = tv.resnet18()
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(trunk.state_dict(), tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    network = build_base("fcn8_resnet18", 1, pretrained="imagenet")
+    assert torch.equal(network.resnet18_32s.conv1.weight, trunk.conv1.weight)
