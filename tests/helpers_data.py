@@ -47,7 +47,7 @@ def save_heads(path, xy, n=None):
 
 
 def make_shanghai(
-    part, numbers=(1, 2, 9, 10, 11, 100), xy=((3.7, 5.2), (10.0, 8.9)), size=(16, 20), truth="ground-truth"
+    part, numbers=(1, 5, 9, 10, 11, 100), xy=((3.7, 5.2), (10.0, 8.9)), size=(16, 20), truth="ground-truth"
 ):
     """A part's folder, with the same images for training and testing."""
     for half in ("train_data", "test_data"):

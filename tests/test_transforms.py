@@ -142,6 +142,24 @@ def test_what_is_outside_the_region_is_black_before_normalisation():
     assert dataset[0]["counts"].sum() == int((PIXELS[:, 1] < 20).sum())
 
 
+def test_what_is_outside_the_region_does_not_shine_in_when_scaled_or_jittered():
+    roi = np.zeros((23, 31), dtype=bool)
+    roi[4:17, 5:22] = True
+    image = np.where(roi[..., None], 0, 255).repeat(3, axis=2).astype(np.uint8)
+    dataset = marked({"scale": [0.3, 1.8], "jitter": 0.5}, roi=roi, image=image)
+    for epoch in range(10):
+        assert (dataset[epoch, 0]["images"] == 0).all()
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.7, 1.3])
+def test_a_click_on_a_pixel_that_the_scaled_region_loses_is_dropped(factor):
+    roi = np.zeros((23, 31), dtype=bool)
+    roi[::2, ::3] = True
+    sample = marked({"scale": [factor, factor]}, pixels=np.argwhere(roi), roi=roi)[0]
+    check_sample(sample)
+    assert 0 < sample["counts"].sum() <= roi.sum()
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.73, 1.0, 1.37, 2.0, 3.0])
 def test_scale_takes_clicks_to_the_right_place(factor):
     sample = marked({"scale": [factor, factor]})[0]
