@@ -85,10 +85,12 @@ def test_the_extremes_still_fit(options):
         check_scene(dataset, index, most=30)
 
 
-@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("n", [1, 2, 5])
 def test_few_objects(n):
     dataset = get_dataset({**DEMO, "min_objects": n, "max_objects": n}, "val", None)
     assert set(dataset.count_list()) == {n}
+    for index in range(10 if n > 1 else 0):  # one alone touches nothing
+        check_scene(dataset, index, least=n)
 
 
 def images(split="val", n=3, **options):
