@@ -114,11 +114,7 @@ class LCFCN:
         try:
             return compute_lcfcn_loss(logits.float(), batch["points"], batch["roi"], return_terms=True)
         except NonFiniteError as error:
-            name = batch["meta"][error.index]["name"]
-            raise UserError(
-                f"the loss is not finite at image {name} ({batch['meta'][error.index]['path']}): "
-                "lower --set lr=..., use --precision 32 or bf16, or look for broken values in that image"
-            ) from None
+            raise _not_finite("loss", batch["meta"][error.index]) from None
 
     @torch.no_grad()
     def val_on_loader(self, loader: DataLoader) -> dict[str, float]:
@@ -156,11 +152,14 @@ class LCFCN:
 
     @torch.no_grad()
     def predict_probs(self, batch: dict) -> np.ndarray:
-        """(N, 1, H, W) or (N, K + 1, H, W) float32 probabilities of a batch."""
+        """(N, 1, H, W) or (N, K + 1, H, W) float32 probabilities of a batch; UserError if one is not finite."""
         with self.runtime.autocast():
             logits = self.model_base(self.runtime.images(batch)).float()
-        probs = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-        return probs.cpu().numpy()
+        probs = (logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)).cpu().numpy()
+        finite = np.isfinite(probs).reshape(len(probs), -1).all(axis=1)
+        if not finite.all():
+            raise _not_finite("output", batch["meta"][int(finite.argmin())])
+        return probs
 
     @torch.no_grad()
     def vis_on_loader(self, loader: Iterable[dict], savedir: Path) -> list[Path]:
@@ -211,6 +210,13 @@ class LCFCN:
             self.runtime.scaler.load_state_dict(state["scaler"])
             self.runtime.set_random_state(state["random"])
             self.sums = dict(state["sums"])
+
+
+def _not_finite(what: str, meta: dict) -> UserError:
+    return UserError(
+        f"the {what} is not finite at image {meta['name']} ({meta['path']}): "
+        "lower --set lr=..., use --precision 32 or bf16, or look for broken values in that image"
+    )
 
 
 def count_scores(errors: np.ndarray, games: np.ndarray) -> dict[str, float]:

@@ -1,0 +1,124 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from exp_configs import EXP_GROUPS
+from src.datasets import collate, get_dataset
+from src.errors import UserError
+from src.models import LCFCN
+from src.models.lcfcn import count_scores
+from src.runtime import Runtime
+
+EXP_DICT = EXP_GROUPS["demo"][0]
+
+
+class Oracle(torch.nn.Module):
+    """A network whose answer is given."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, images):
+        return self.logits.expand(len(images), -1, -1, -1)
+
+
+def sample(clicks, size=32, n_classes=1):
+    """Clicks are (row, col, class)."""
+    point_list = torch.tensor([[r + 0.5, c + 0.5] for r, c, _ in clicks])
+    labels = torch.tensor([k for *_, k in clicks])
+    points = torch.zeros((size, size), dtype=torch.int64)
+    for row, col, label in clicks:
+        points[row, col] = label
+    return {
+        "images": torch.zeros((3, size, size)),
+        "points": points,
+        "counts": torch.bincount(labels, minlength=n_classes + 1)[1:],
+        "roi": torch.ones((size, size), dtype=torch.bool),
+        "meta": {"index": 0, "name": "made.png", "path": "made.png", "point_list": point_list, "labels": labels},
+    }
+
+
+def model_that_says(logits, n_classes=1):
+    model = LCFCN({**EXP_DICT, "model": {**EXP_DICT["model"], "n_classes": n_classes}}, Runtime("cpu"))
+    model.model_base = Oracle(logits)
+    return model
+
+
+def squares(corners, size=32):
+    logits = torch.full((1, size, size), -5.0)
+    for row, col in corners:
+        logits[0, row : row + 3, col : col + 3] = 5
+    return logits
+
+
+def test_counts_and_games_come_from_the_blobs_and_from_every_click():
+    model = model_that_says(squares([(2, 2), (2, 26), (26, 2)]))
+    # Two clicks on one pixel count twice; the blob at the upper right has none, and a click lower right no blob.
+    batch = collate([sample([(3, 3, 1), (3, 3, 1), (27, 3, 1), (27, 27, 1)])])
+    scores = model.val_on_batch(batch)
+    assert np.array(scores["errors"]).tolist() == [[-1]]
+    assert np.array(scores["games"])[0, 0, 0] == 1 + 1 + 0 + 1
+    loaded = model.val_on_loader([batch, batch])
+    assert loaded["val_mae"] == 1
+    assert loaded["val_rmse"] == 1
+    assert loaded["val_score"] == -1
+    assert loaded["val_game_1"] == 3
+
+
+def test_blobs_outside_the_region_do_not_count():
+    model = model_that_says(squares([(2, 2), (26, 2)]))
+    one = sample([(3, 3, 1)])
+    one["roi"][20:] = False
+    assert np.array(model.val_on_batch(collate([one]))["errors"]).tolist() == [[0]]
+
+
+def test_classes_are_counted_apart():
+    logits = torch.cat([torch.zeros(1, 32, 32), squares([(2, 2), (9, 9)]), squares([(20, 20)])])
+    model = model_that_says(logits, n_classes=2)
+    batch = collate([sample([(3, 3, 1), (21, 21, 2), (28, 28, 2)], n_classes=2)])
+    assert np.array(model.val_on_batch(batch)["errors"]).tolist() == [[1, -1]]
+
+
+def test_scores_are_means_over_classes():
+    errors = np.array([[1, -3], [-1, 5]])
+    games = np.arange(12.0).reshape(2, 2, 3)
+    scores = count_scores(errors, games)
+    assert (scores["val_mae_1"], scores["val_mae_2"], scores["val_mae"]) == (1, 4, 2.5)
+    assert scores["val_rmse"] == pytest.approx((1 + math.sqrt(17)) / 2)
+    assert [scores[f"val_game_{level}"] for level in (1, 2, 3)] == [4.5, 5.5, 6.5]
+
+
+def test_an_output_that_is_not_finite_is_told_with_the_images_name():
+    model = model_that_says(torch.full((1, 32, 32), math.nan))
+    with pytest.raises(UserError, match=r"output is not finite at image made\.png"):
+        model.val_on_batch(collate([sample([(3, 3, 1)])]))
+    with pytest.raises(UserError, match=r"loss is not finite at image made\.png"):
+        model.train_on_batch(collate([sample([(3, 3, 1)])]))
+
+
+def test_training_on_two_images_lowers_their_loss():
+    data = get_dataset({**EXP_DICT["dataset"], "image_size": 64, "n_train": 2}, "train", None)
+    model = LCFCN({**EXP_DICT, "schedule": None}, Runtime("cpu"))
+    batch = collate([data[0], data[1]])
+    losses = [model.train_on_batch(batch)["train_loss"] for _ in range(30)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_published_checkpoints_of_network_and_optimizer_load_and_foreign_ones_are_refused():
+    source, target = LCFCN(EXP_DICT, Runtime("cpu")), LCFCN({**EXP_DICT, "seed": 1}, Runtime("cpu"))
+    state = {key: source.get_state_dict()[key] for key in ("model", "opt")}
+    target.load_state_dict(state)
+    for name, value in source.model_base.state_dict().items():
+        assert torch.equal(target.model_base.state_dict()[name], value), name
+    with pytest.raises(UserError, match="does not fit this network"):
+        target.load_state_dict({"model": {"w": torch.zeros(1)}})
+
+
+def test_pictures_show_image_blobs_and_heat(tmp_path):
+    model = model_that_says(squares([(2, 2), (26, 2)]))
+    (path,) = model.vis_on_loader([collate([sample([(3, 3, 1)])])], tmp_path)
+    assert path.parent == tmp_path
+    assert path.stat().st_size > 1000
