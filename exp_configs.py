@@ -17,6 +17,8 @@ def model(base: str, pretrained: str | None = "imagenet", n_classes: int = 1, **
 
 
 TRANCOS = {"name": "trancos", "transform": "rgb_normalize"}
+# Cars of all sizes and directions: half of the real size is as near as the smallest of a city view.
+SEEN_FROM_ABOVE = {"scale": [0.5, 1.25], "crop": 320, "hflip": True, "vflip": True, "jitter": 0.4}
 SHANGHAI = {"name": "shanghai", "part": "B", "transform": "rgb_normalize"}
 
 EXP_GROUPS = {
@@ -58,7 +60,7 @@ EXP_GROUPS = {
     ),
     "trancos_light": hu.cartesian_exp_group(
         {
-            "dataset": {**TRANCOS, "augment": {"crop": 320, "hflip": True, "jitter": 0.3}},
+            "dataset": {**TRANCOS, "augment": SEEN_FROM_ABOVE},
             "model": model("fcn8_mobilenet_v2", output_stride=4),
             "batch_size": 4,
             "max_epoch": 20,
