@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -33,6 +34,7 @@ def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], r
     pictured = [collate([datasets["val"][i]]) for i in range(min(N_PICTURES, len(datasets["val"])))]
 
     with StopRequest() as stop:
+        runtime.reset_peak_memory()
         model = LCFCN(exp_dict, runtime, n_steps=exp_dict["max_epoch"] * len(batches), stop=stop)
         score_list = resume(model, savedir)
         for epoch in range(len(score_list), exp_dict["max_epoch"]):
@@ -44,9 +46,11 @@ def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], r
                 raise
             score_list.append({**scores, "peak_memory_gib": runtime.peak_memory()})
             model.start_epoch()
-            if checkpoints.save_epoch(savedir, model.get_state_dict(), score_list, exp_dict):
+            if checkpoints.best_row(score_list) is score_list[-1]:
                 model.vis_on_loader(pictured, savedir / "images")
+            checkpoints.save_epoch(savedir, model.get_state_dict(), score_list, exp_dict)
             print(summary(score_list), flush=True)
+            stop.check()
 
 
 def resume(model: LCFCN, savedir: Path) -> list[dict]:
@@ -54,7 +58,7 @@ def resume(model: LCFCN, savedir: Path) -> list[dict]:
     path = savedir / checkpoints.LAST
     if not path.exists():
         return []
-    state = checkpoints.load_checkpoint(path)
+    state = checkpoints.load_run(path)
     model.load_state_dict(state)
     score_list = state["score_list"]
     checkpoints.save_pickle(savedir / checkpoints.SCORES, score_list)  # a kill may have come between the two files
@@ -115,8 +119,8 @@ def prepare(exp_dict: dict, args: argparse.Namespace) -> dict[str, PointDataset]
             f"--set model.n_classes={datasets['train'].n_classes}"
         )
     last = args.savedir_base / experiments.experiment_id(exp_dict) / checkpoints.LAST
-    if last.exists() and not args.reset:
-        checkpoints.load_checkpoint(last)
+    if os.path.exists(last) and not args.reset:
+        checkpoints.load_run(last)
     return datasets
 
 
@@ -152,6 +156,9 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except Stopped:
         print("Stopped after the batch in hand, and saved: the same command without -r 1 goes on from here.")
+        return 130
+    except KeyboardInterrupt:
+        print("Stopped at once: the last checkpoint stays, and the same command without -r 1 goes on from it.")
         return 130
     return 0
 

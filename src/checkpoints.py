@@ -9,6 +9,8 @@ from src.errors import UserError
 from src.files import save_pickle, write_whole
 
 LAST, BEST = "model.pth", "model_best.pth"
+RUN = ("model", "opt", "schedule", "scaler", "random", "sums", "score_list")
+"""What a run needs to go on."""
 SCORES, BEST_SCORES = "score_list.pkl", "score_list_best.pkl"
 
 
@@ -35,6 +37,18 @@ def load_checkpoint(path: Path) -> dict:
     return checkpoint
 
 
+def load_run(path: Path) -> dict:
+    """Read a checkpoint that a run can resume from; UserError also if it holds less than that."""
+    checkpoint = load_checkpoint(path)
+    missing = [key for key in RUN if key not in checkpoint]
+    if missing:
+        raise UserError(
+            f"{path} holds no {', '.join(missing)}: a run resumes from its own {LAST} only; restore it, or start again "
+            "with -r 1, and use a network alone with --set model.pretrained=PATH"
+        )
+    return checkpoint
+
+
 def best_row(score_list: list[dict]) -> dict | None:
     """The first row of the best `val_score`; a score that is no number is never the best."""
     finite = [row for row in score_list if math.isfinite(row["val_score"])]
@@ -45,7 +59,8 @@ def save_epoch(savedir: Path, state: dict, score_list: list[dict], exp_dict: dic
     """Save the end of an epoch, and return whether its network is the best so far.
 
     `model.pth` carries the scores too, and is what a run resumes from. It is written after the best network: a run
-    killed in between repeats the epoch and writes the same best network again.
+    killed in between repeats the epoch and writes the same best network again (on a GPU, where repeating does not
+    give the same bits, a nearly equal one, or none if it is no longer the best).
     """
     best = best_row(score_list) is score_list[-1]
     if best:

@@ -2,10 +2,11 @@
 
 import ast
 import copy
-import json
+import math
 import os
 import warnings
 from pathlib import Path
+from types import NoneType
 
 from src.errors import UserError
 
@@ -30,7 +31,7 @@ def check_exp_dict(exp_dict: dict) -> None:
     for section, required in SECTIONS.items():
         if not isinstance(exp_dict[section], dict):
             raise UserError(f"{section} is {exp_dict[section]!r}; expected a dict with {', '.join(required)}")
-        optional = {"dataset": None, "model": MODEL_OPTIONS, "dataset_size": ("test",)}[section]
+        optional = {"dataset": None, "model": MODEL_OPTIONS, "dataset_size": ()}[section]
         _check_keys(section, exp_dict[section], required, optional)
     if exp_dict["model"]["name"] != "lcfcn":
         raise UserError(f"model.name is {exp_dict['model']['name']!r}; expected 'lcfcn', the only one there is")
@@ -39,10 +40,21 @@ def check_exp_dict(exp_dict: dict) -> None:
     for key, value in integers.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{key} is {value!r}; expected a whole number of 1 or more")
-    if not isinstance(exp_dict["seed"], int) or exp_dict["seed"] < 0:
-        raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number of 0 or more")
-    if not isinstance(exp_dict["lr"], int | float) or not exp_dict["lr"] > 0:
+    _check_model(exp_dict["model"])
+    if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
+        raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
+    if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:
         raise UserError(f"lr is {exp_dict['lr']!r}; expected a number above 0, such as 1e-4")
+
+
+def _check_model(model: dict) -> None:
+    for key, types, expected in (
+        ("base", (str,), "a name"),
+        ("pretrained", (str, NoneType), "'imagenet', a path or None"),
+        ("freeze_batch_norm", (bool, NoneType), "True, False or None"),
+    ):
+        if not isinstance(model.get(key), types) and (key in model or key == "base"):
+            raise UserError(f"model.{key} is {model[key]!r}; expected {expected}")
 
 
 def _check_keys(where: str, found: dict, required: tuple[str, ...], optional: tuple[str, ...] | None) -> None:
@@ -82,7 +94,7 @@ def override(exp_dict: dict, assignments: list[str]) -> dict:
 def _literal(text: str) -> object:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 
@@ -134,22 +146,20 @@ def _read_experiment(savedir_base: Path, exp_id: str) -> dict:
         exp_dict = haven_utils.load_json(path)
     except OSError:
         raise UserError(f"-ei {exp_id} is no experiment: there is no {path}; check -sb, or give -e GROUP") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): give -e GROUP, which writes it again") from None
-    check_exp_dict(exp_dict)
-    if haven_utils.hash_dict(exp_dict) != exp_id:
+    if not isinstance(exp_dict, dict) or haven_utils.hash_dict(exp_dict) != exp_id:
         raise UserError(f"{path} was changed: its hash is no longer {exp_id}; give -e GROUP, which writes it again")
+    check_exp_dict(exp_dict)
     return exp_dict
 
 
 def check_writable(savedir_base: Path) -> None:
     """Raise `UserError` if nothing can be written under a folder that may not exist yet."""
-    folder = savedir_base.absolute()
-    while not folder.exists():
-        folder = folder.parent
-        if folder.is_file():
-            break
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    folder = os.path.abspath(savedir_base)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(
             f"-sb {savedir_base} cannot be written: {folder} is no folder that you may write to; choose another"
         )
@@ -158,9 +168,12 @@ def check_writable(savedir_base: Path) -> None:
 def open_experiment(exp_dict: dict, savedir_base: Path, reset: bool) -> Path:
     """Make the experiment's folder as Haven lays it out; `reset` first moves an earlier one to `deleted/`."""
     savedir = savedir_base / experiment_id(exp_dict)
-    if reset and savedir.exists():
-        haven_chk.delete_and_backup_experiment(str(savedir))
-    return Path(haven_wizard.create_experiment(exp_dict, str(savedir_base), reset=False, verbose=False))
+    try:
+        if reset and os.path.exists(savedir):
+            haven_chk.delete_and_backup_experiment(str(savedir))
+        return Path(haven_wizard.create_experiment(exp_dict, str(savedir_base), reset=False, verbose=False))
+    except OSError as error:
+        raise UserError(f"{savedir} cannot be made ({error.strerror or error}): choose another -sb") from None
 
 
 def experiment_id(exp_dict: dict) -> str:

@@ -1,5 +1,6 @@
 """Files that matter are written whole or not at all."""
 
+import contextlib
 import os
 import pickle
 from collections.abc import Callable
@@ -21,12 +22,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}): free space or choose another -sb"
-        ) from None
+    except (OSError, RuntimeError) as error:  # torch.save tells of a full disk by a RuntimeError
+        reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
+        raise UserError(f"{path} cannot be written ({reason}): free space or choose another -sb") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def save_pickle(path: Path, data: object) -> None:

@@ -22,24 +22,42 @@ SCHEDULES: dict[str, Callable] = {
 }
 
 
-def make_optimizer(exp_dict: dict, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer that `exp_dict` names, with its `lr` and options."""
+def make_optimizer(
+    exp_dict: dict, parameters: Iterable[torch.nn.Parameter], *, fused: bool = False
+) -> torch.optim.Optimizer:
+    """The optimizer that `exp_dict` names, with its `lr` and options; an option that is None is left to torch.
+
+    Raises
+    ------
+    UserError
+        If there is no such optimizer, or an option is not one of its, or has a value that it refuses.
+    """
     name = exp_dict["optimizer"]
-    if name not in OPTIMIZERS:
+    if not isinstance(name, str) or name not in OPTIMIZERS:
         raise UserError(f"optimizer {name!r} is unknown: choose one of {', '.join(OPTIMIZERS)}")
-    options = {key: exp_dict[key] for key in OPTIMIZER_OPTIONS[name] if key in exp_dict}
-    return OPTIMIZERS[name](parameters, lr=exp_dict["lr"], **options)
+    known = sorted(set().union(*OPTIMIZER_OPTIONS.values()))
+    options = {key: exp_dict[key] for key in known if exp_dict.get(key) is not None}
+    unread = [key for key in options if key not in OPTIMIZER_OPTIONS[name]]
+    if unread:
+        raise UserError(f"optimizer {name!r} does not read {', '.join(unread)}: --set {unread[0]}=None")
+    try:
+        return OPTIMIZERS[name](parameters, lr=exp_dict["lr"], **options, **({"fused": True} if fused else {}))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer {name!r} refuses {options} ({error}): mend those values") from None
 
 
 def make_schedule(exp_dict: dict, opt: torch.optim.Optimizer, n_steps: int) -> lr_scheduler.LRScheduler:
     """The learning-rate schedule that `exp_dict` names, stepped after every batch; without one the rate stays."""
-    options = dict(exp_dict.get("schedule") or {})
-    if not options:
+    schedule = exp_dict.get("schedule")
+    if schedule is None:
         return lr_scheduler.ConstantLR(opt, factor=1.0, total_iters=0)
-    name = options.pop("name", None)
-    if name not in SCHEDULES:
-        raise UserError(f"schedule {name!r} is unknown: choose one of {', '.join(SCHEDULES)}, or None")
+    if not isinstance(schedule, dict) or schedule.get("name") not in tuple(SCHEDULES):
+        raise UserError(
+            f"schedule is {schedule!r}; expected None, or a dict whose name is one of {', '.join(SCHEDULES)}"
+        )
+    options = dict(schedule)
+    name = options.pop("name")
     try:
         return SCHEDULES[name](opt, max(n_steps, 1), **options)
-    except TypeError as error:
-        raise UserError(f"schedule {name!r} does not take the options {sorted(options)} ({error})") from None
+    except (TypeError, ValueError) as error:
+        raise UserError(f"schedule {name!r} refuses {options} ({error}): mend those values") from None

@@ -1,6 +1,7 @@
 """Device, precision, loaders, random states and signals: all that knows about the machine."""
 
 import contextlib
+import re
 import resource
 import signal
 import sys
@@ -39,7 +40,6 @@ class Runtime:
         if precision not in PRECISIONS:
             raise UserError(f"--precision {precision} is unknown: choose one of {', '.join(PRECISIONS)}")
         self.precision = precision
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "16")
         self.memory_format = torch.channels_last if self.is_cuda else torch.contiguous_format
 
     @property
@@ -54,6 +54,10 @@ class Runtime:
     def images(self, batch: dict) -> torch.Tensor:
         """The batch's images (N, 3, H, W) on the device; points and region stay on the host, where the loss is."""
         return batch["images"].to(self.device, memory_format=self.memory_format, non_blocking=True)
+
+    def make_scaler(self) -> torch.amp.GradScaler:
+        """What keeps small gradients from vanishing in float16; it does nothing in other precisions."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.precision == "16")
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """Run what is inside in the chosen precision."""
@@ -71,8 +75,13 @@ class Runtime:
         if self.is_cuda and state["cuda"]:
             torch.cuda.set_rng_state(state["cuda"][0], self.device)
 
+    def reset_peak_memory(self) -> None:
+        """Forget what an experiment before used of the GPU."""
+        if self.is_cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
+
     def peak_memory(self) -> float:
-        """The most memory used so far, in GiB: of the GPU, or of this process."""
+        """The most memory used so far, in GiB: of the GPU, or of this process in its whole life."""
         if self.is_cuda:
             return torch.cuda.max_memory_allocated(self.device) / 2**30
         unit = 1 if sys.platform == "darwin" else 2**10  # ru_maxrss counts bytes on macOS, kibibytes on Linux
@@ -83,11 +92,10 @@ def find_device(name: str) -> torch.device:
     """The torch device of a --device argument; UserError if it is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdigit())):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
         raise UserError(f"--device {name} is unknown: choose auto, cpu, cuda or cuda:N")
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if kind == "cuda" and int(number or 0) >= found:
+    if name != "cpu" and int(name.partition(":")[2] or 0) >= found:
         raise UserError(f"--device {name} is not there: torch sees {found} CUDA devices; use --device cpu or auto")
     return torch.device(name)
 
@@ -138,9 +146,9 @@ def make_loader(
 
 
 def _init_worker(_: int) -> None:
-    """Ctrl-C reaches the whole group of processes: the main one decides when its workers end."""
+    """Signals often reach the whole group of processes: the main one decides when its workers end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class StopRequest:

@@ -41,6 +41,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
 
     with pytest.raises(UserError, match="No space left on device"):
         write_whole(path, fail)
+    with pytest.raises(UserError, match=r"cannot be written \(Not a directory\)"):
+        write_whole(path / "below", fail)
     assert path.read_bytes() == b"old"
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["file"]
 

@@ -111,3 +111,8 @@ def test_one_line_takes_the_error_out_of_a_workers_traceback():
     text = "Caught UserError in DataLoader worker process 0.\nOriginal Traceback:\n  x\nsrc.errors.UserError: a: b\n"
     assert one_line(UserError(text)) == "a: b"
     assert one_line(UserError("a: b")) == "a: b"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="cannot be made"):
+        experiments.open_experiment(DEMO, tmp_path / ("x" * 300), reset=True)

@@ -100,7 +100,9 @@ def test_an_output_that_is_not_finite_is_told_with_the_images_name():
 
 
 def test_training_on_two_images_lowers_their_loss():
-    data = get_dataset({**EXP_DICT["dataset"], "image_size": 64, "n_train": 2, "min_objects": 2, "max_objects": 3}, "train", None)
+    data = get_dataset(
+        {**EXP_DICT["dataset"], "image_size": 64, "n_train": 2, "min_objects": 2, "max_objects": 3}, "train", None
+    )
     model = LCFCN({**EXP_DICT, "schedule": None}, Runtime("cpu"))
     batch = collate([data[0], data[1]])
     losses = [model.train_on_batch(batch)["train_loss"] for _ in range(30)]

@@ -1,3 +1,4 @@
+from http.client import IncompleteRead
 from urllib.error import URLError
 
 import pytest
@@ -7,7 +8,7 @@ import torchvision.models as tv
 
 from src.models.bases import BASES, build_base
 from src.models.fcn8_vgg16 import FCN8VGG16, vgg16_names
-from src.models.pretrained import ModelError
+from src.models.pretrained import ModelError, load_weights
 
 LIGHT = ("fcn8_resnet18", "fcn8_mobilenet_v2")
 VGG_SHAPES = {
@@ -262,3 +263,104 @@ def test_cached_imagenet_weights_need_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
     network = build_base("fcn8_resnet18", 1, pretrained="imagenet")
     assert torch.equal(network.resnet18_32s.conv1.weight, trunk.conv1.weight)
+
+
+def test_damaged_cached_weights_are_named(tmp_path, monkeypatch):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(b"cut off")
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    with pytest.raises(ModelError, match=r"resnet18-f37072fd\.pth cannot be read"):
+        build_base("fcn8_resnet18", 1, pretrained="imagenet")
+
+
+def test_a_download_that_breaks_off_is_told_like_no_network(tmp_path, monkeypatch):
+    def break_off(*args, **kwargs):
+        raise IncompleteRead(b"")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setattr(torch.hub, "urlopen", break_off)
+    with pytest.raises(ModelError, match=r"hub/checkpoints/resnet18-f37072fd\.pth are not there"):
+        build_base("fcn8_resnet18", 1, pretrained="imagenet")
+
+
+def load_vgg16(path, content, n_outputs=1):
+    """A small VGG16 filled from a file with this content."""
+    torch.save(content, path)
+    network = FCN8VGG16(n_outputs, fc_channels=4)
+    load_weights(network, str(path), tv.VGG16_Weights.IMAGENET1K_V1, vgg16_names)
+    return network
+
+
+def test_vgg16_gives_torchvisions_features(tmp_path):
+    """The same maps as torchvision's VGG16, once that has the wide border and the pools that round up."""
+    theirs = tv.vgg16().eval()
+    trunk = {name: value for name, value in theirs.state_dict().items() if name.startswith("features")}
+    network = load_vgg16(tmp_path / "vgg16.pth", trunk).eval()
+    theirs.features[0].padding = (100, 100)
+    for layer in theirs.features:
+        if isinstance(layer, torch.nn.MaxPool2d):
+            layer.ceil_mode = True
+    seen = []
+    network.fc6.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    images = torch.rand(1, 3, 33, 47)
+    with torch.no_grad():
+        network(images)
+        torch.testing.assert_close(seen[0], theirs.features(images))
+
+
+def test_vgg16_checkpoints_load_strictly_but_for_the_classes(tmp_path):
+    source = FCN8VGG16(1, fc_channels=4)
+    for parameter in source.parameters():
+        torch.nn.init.normal_(parameter)
+    published = {"model": source.state_dict(), "opt": {"state": {}}}
+    same = load_vgg16(tmp_path / "same.pth", published).state_dict()
+    for name, value in source.state_dict().items():
+        assert torch.equal(same[name], value), name
+    other, made = load_vgg16(tmp_path / "other.pth", published, 3).state_dict(), FCN8VGG16(3, 4).state_dict()
+    for name, value in other.items():
+        expected = made if name.startswith(("scor", "upscore")) else source.state_dict()
+        assert torch.equal(value, expected[name]), name
+
+
+@pytest.mark.parametrize("lost", ["fc6.weight", "fc7.bias", "score_pool3.weight", "upscore8.weight", "conv4_2.bias"])
+def test_own_names_are_all_needed(tmp_path, lost):
+    state = FCN8VGG16(1, fc_channels=4).state_dict()
+    del state[lost]
+    with pytest.raises(ModelError, match=f"has nothing for {lost}; expected "):
+        load_vgg16(tmp_path / "part.pth", state)
+
+
+def test_weights_of_other_networks_are_refused_in_one_line(tmp_path):
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in tv.vgg16().features.state_dict().items()}
+        deeper, normed = (
+            {f"features.{n}": v for n, v in m().features.state_dict().items()} for m in (tv.vgg19, tv.vgg16_bn)
+        )
+    vgg16 = {f"features.{name}": torch.zeros(shape) for name, shape in shapes.items()}
+    for content, message in [
+        ({"features.conv0.weight": torch.zeros(64, 3, 7, 7)}, "expected names as conv1_1.weight"),
+        ({name: torch.zeros(value.shape) for name, value in deeper.items()}, "has nothing for conv3_3"),
+        ({name: torch.zeros(value.shape) for name, value in normed.items()}, "has nothing for conv1_2"),
+        ({**vgg16, "classifier.0.weight": torch.zeros(4096, 512)}, r"has \(4096, 512\) for fc6.weight"),
+        ({"model": [1, 2]}, "it has nothing"),
+        ({0: torch.zeros(1)}, "it has nothing"),
+        ({**FCN8VGG16(1, 4).state_dict(), "score_pool3.weight": torch.zeros(1, 7, 1, 1)}, r"has \(1, 7, 1, 1\)"),
+    ]:
+        with pytest.raises(ModelError, match=message) as error:
+            load_vgg16(tmp_path / "weights.pth", content)
+        assert "\n" not in str(error.value)
+
+
+def test_vgg16_can_learn_in_every_layer_and_drops_single_values():
+    network = FCN8VGG16(2, fc_channels=16)
+    assert type(network.dropout) is torch.nn.Dropout
+    assert network.dropout.p == 0.5
+    for layer in (network.scoring_layer, network.score_pool3, network.score_pool4):
+        torch.nn.init.normal_(layer.weight)
+    scales = []
+    network.fc7.register_forward_hook(lambda _, inputs, output: scales.append(float(output.detach().std())))
+    (network.eval()(torch.randn(1, 3, 32, 32)) ** 2).sum().backward()
+    assert 0.05 < scales[0] < 10
+    for name, parameter in network.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name

@@ -3,6 +3,9 @@ import math
 import os
 import pickle
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,7 +47,7 @@ def failure(capsys, *arguments):
     err = capsys.readouterr().err
     assert code == 2
     assert err.count("\n") == 1, err
-    assert err.startswith(("trainval.py: error: ", f"{os.path.basename(os.sys.argv[0])}: error: ")), err
+    assert err.startswith(("trainval.py: error: ", f"{os.path.basename(sys.argv[0])}: error: ")), err
     return err
 
 
@@ -95,19 +98,25 @@ def test_reset_backs_up_and_restarts(tmp_path):
     assert len(scores(savedir)) == 2
 
 
+def ask_to_stop_at_step(step, number, monkeypatch):
+    """Send a signal in a training step, and return a list that grows by one with each step."""
+    train_on_batch = LCFCN.train_on_batch
+    steps = []
+
+    def counted(self, batch):
+        steps.append(1)
+        if len(steps) == step:
+            os.kill(os.getpid(), number)
+        return train_on_batch(self, batch)
+
+    monkeypatch.setattr(LCFCN, "train_on_batch", counted)
+    return steps
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeypatch, capsys, number):
     assert train(tmp_path / "whole") == 0
-    step = LCFCN.train_on_batch
-    n_steps = []
-
-    def train_on_batch(self, batch):
-        n_steps.append(1)
-        if len(n_steps) == 5:  # the second batch of the second epoch
-            os.kill(os.getpid(), number)
-        return step(self, batch)
-
-    monkeypatch.setattr(LCFCN, "train_on_batch", train_on_batch)
+    n_steps = ask_to_stop_at_step(5, number, monkeypatch)  # the second batch of the second epoch
     assert train(tmp_path / "cut") == 130
     assert "Stopped after the batch in hand" in capsys.readouterr().out
     state = checkpoints.load_checkpoint(only_savedir(tmp_path / "cut") / checkpoints.LAST)
@@ -165,6 +174,19 @@ def test_arguments_that_are_no_good_are_one_line_and_write_nothing(tmp_path, cap
         (["-e", "demo", *here, "--set", "schedule={'name': 'saw'}"], "cosine"),
         (["-e", "demo", *here, "--set", "model.n_classes=2"], "n_classes"),
         (["-e", "demo", *here, "--set", f"model.pretrained={tmp_path}/none.pth"], "none.pth"),
+        (["-e", "demo", *here, "--set", "model.pretrained=3"], "model.pretrained is 3"),
+        (["-e", "demo", *here, "--set", "model.base=[1]"], "model.base is [1]"),
+        (["-e", "demo", *here, "--set", "model.freeze_batch_norm=x"], "model.freeze_batch_norm is 'x'"),
+        (["-e", "demo", *here, "--set", "betas=1"], "refuses"),
+        (["-e", "demo", *here, "--set", "weight_decay=-1"], "refuses"),
+        (["-e", "demo", *here, "--set", "momentum=0.9"], "does not read momentum"),
+        (["-e", "demo", *here, "--set", "optimizer=[1]"], "sgd"),
+        (["-e", "demo", *here, "--set", "schedule=cosine"], "schedule is 'cosine'"),
+        (["-e", "demo", *here, "--set", "schedule={'name':'one_cycle','pct_start':2}"], "refuses"),
+        (["-e", "demo", *here, "--set", "lr=1e999"], "lr is inf"),
+        (["-e", "demo", *here, "--set", "lr={[]:1}"], "lr is '{[]:1}'"),
+        (["-e", "demo", *here, "--set", f"seed={2**40}"], "seed is"),
+        (["-e", "demo", "-sb", base, "--device", "cpu:"], "cpu: is unknown"),
         (["-e", "demo"], "-sb"),
         (["-e", "demo", *here, "-r", "2"], "-r"),
         (["-e", "demo", *here, "--no_such_flag"], "no_such_flag"),
@@ -182,6 +204,41 @@ def test_a_truncated_checkpoint_is_refused_and_kept(tmp_path, capsys):
     assert "model.pth cannot be read" in capsys.readouterr().err.splitlines()[-1]
     assert path.stat().st_size == 1000
     assert train(tmp_path, options=["-r", "1"]) == 0
+
+
+def test_a_network_alone_is_no_run_to_resume(tmp_path, capsys):
+    assert train(tmp_path) == 0
+    savedir = only_savedir(tmp_path)
+    (savedir / checkpoints.LAST).write_bytes((savedir / checkpoints.BEST).read_bytes())
+    assert train(tmp_path) == 2
+    assert "holds no opt, schedule" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_resumes_in_another_precision(tmp_path, monkeypatch):
+    ask_to_stop_at_step(4, signal.SIGINT, monkeypatch)
+    assert train(tmp_path) == 130
+    assert train(tmp_path, options=["--precision", "bf16"]) == 0
+    assert len(scores(only_savedir(tmp_path))) == 2
+
+
+def test_a_signal_to_the_whole_group_saves_too(tmp_path):
+    command = [sys.executable, "trainval.py", "-e", "demo", "-sb", str(tmp_path), "--device", "cpu", "-nw", "1"]
+    command += ["--set", *SMALL, "max_epoch=500"]
+    root = Path(trainval.__file__).parent
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, cwd=root, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch"):
+                break
+        os.killpg(process.pid, signal.SIGTERM)
+        rest = process.stdout.read()
+        assert process.wait(timeout=60) == 130
+    assert "Stopped after the batch in hand" in rest
+    assert checkpoints.load_run(only_savedir(tmp_path) / checkpoints.LAST)["score_list"]
+
+
+def test_a_crop_too_small_for_batch_norm_is_told(tmp_path, capsys):
+    assert train(tmp_path, "batch_size=1", "dataset.augment={'crop': 32}") == 2
+    assert "too small for batch norm" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_several_classes_train(tmp_path):

@@ -1,5 +1,6 @@
 """What all data sets share: one sample, whatever the format of the files."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,7 @@ class PointDataset(Dataset):
         name = type(self).__name__.lower()
         if datadir is None:
             raise DataError(f"no data was named: give -d DATADIR, where the data set {name} lies")
-        if not Path(datadir).is_dir():
+        if not os.path.isdir(datadir):
             raise DataError(f"-d {datadir} is no folder; expected the one where the data set {name} lies: check -d")
         return Path(datadir)
 
@@ -137,7 +138,8 @@ class PointDataset(Dataset):
         image, keypoints, labels, roi = self._tensors(self.prepared(index))
         if self.augment:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(_mixed_seed(self.augment_seed, epoch, index))
+                # Not torch.manual_seed, which would reseed the GPUs too.
+                torch.default_generator.manual_seed(_mixed_seed(self.augment_seed, epoch, index))
                 image, keypoints, roi = augment_jointly(self.augment, image, keypoints, roi)
         meta = {"index": index, "name": self.names[index], "path": str(self.paths[index])}
         return self._sample(image, keypoints, labels, roi, meta)

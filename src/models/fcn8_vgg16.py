@@ -30,7 +30,9 @@ class FCN8VGG16(nn.Module):
                 channels = width
         self.fc6 = nn.Conv2d(512, fc_channels, 7)
         self.fc7 = nn.Conv2d(fc_channels, fc_channels, 1)
-        self.dropout = nn.Dropout2d(0.5)
+        self.dropout = nn.Dropout(0.5)
+        for conv in list(self.children()):
+            _keep_scale(conv)
         self.scoring_layer = _zeros(nn.Conv2d(fc_channels, n_outputs, 1))
         self.score_pool3 = _zeros(nn.Conv2d(256, n_outputs, 1))
         self.score_pool4 = _zeros(nn.Conv2d(512, n_outputs, 1))
@@ -57,24 +59,35 @@ class FCN8VGG16(nn.Module):
 
 def vgg16_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename torchvision's VGG16: its 13 convolutions, and where they are there fc6 and fc7 as convolutions."""
-    ours = [f"conv{stage}_{conv}" for stage, (depth, _) in enumerate(STAGES, start=1) for conv in range(1, depth + 1)]
-    theirs = sorted({int(name.split(".")[1]) for name in state if name.startswith("features.")})
-    renamed = {
-        f"{our}.{kind}": state[f"features.{their}.{kind}"]
-        for our, their in zip(ours, theirs, strict=False)
-        for kind in ("weight", "bias")
-        if f"features.{their}.{kind}" in state
-    }
-    for our, their, shape in (("fc6", "classifier.0", (4096, 512, 7, 7)), ("fc7", "classifier.3", (4096, 4096, 1, 1))):
-        if f"{their}.weight" in state:
-            renamed[f"{our}.weight"] = state[f"{their}.weight"].reshape(shape)  # (4096, n) to (4096, channels, k, k)
-            renamed[f"{our}.bias"] = state[f"{their}.bias"]
+    ours, index = {"classifier.0": "fc6", "classifier.3": "fc7"}, 0
+    for stage, (depth, _) in enumerate(STAGES, start=1):
+        for conv in range(1, depth + 1):
+            ours[f"features.{index}"] = f"conv{stage}_{conv}"
+            index += 2  # a ReLU follows each convolution,
+        index += 1  # and a pool each stage
+    renamed = {}
+    for name, value in state.items():
+        layer, _, kind = name.rpartition(".")
+        if layer in ours:
+            renamed[f"{ours[layer]}.{kind}"] = value
+    for name, size in (("fc6.weight", 7), ("fc7.weight", 1)):
+        weight = renamed.get(name)
+        # One of another shape is left for the loader to refuse by name.
+        if weight is not None and weight.ndim == 2 and weight.shape[1] % size**2 == 0:
+            renamed[name] = weight.unflatten(1, (-1, size, size))  # (4096, n) to (4096, channels, k, k)
     return renamed
 
 
 def _crop(x: Tensor, offset: int, like: Tensor) -> Tensor:
     height, width = like.shape[-2:]
     return x[..., offset : offset + height, offset : offset + width]
+
+
+def _keep_scale(layer: nn.Module) -> None:
+    """Start a convolution so that the scale of what passes it and its ReLU stays (He et al., ICCV 2015)."""
+    if isinstance(layer, nn.Conv2d):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
 
 
 def _zeros(conv: nn.Conv2d) -> nn.Conv2d:

@@ -42,7 +42,10 @@ class LCFCN:
         options = {key: value for key, value in exp_dict["model"].items() if key not in ("name", "base")}
         self.runtime = runtime
         self.model_base = runtime.place(build_base(exp_dict["model"]["base"], **options))
-        self.opt = make_optimizer(exp_dict, [p for p in self.model_base.parameters() if p.requires_grad])
+        parameters = [p for p in self.model_base.parameters() if p.requires_grad]
+        # A fused optimizer reads the scaler's verdict on the GPU, without a copy to the host.
+        self.opt = make_optimizer(exp_dict, parameters, fused=runtime.is_cuda)
+        self.scaler = runtime.make_scaler()
         self.schedule = make_schedule(exp_dict, self.opt, n_steps)
         self.stop = stop or StopRequest()
         self.sums: dict[str, float] = {}
@@ -98,17 +101,28 @@ class LCFCN:
             If the network's output is not finite, with the image's name; the step is not taken.
         """
         self.opt.zero_grad(set_to_none=True)
-        with self.runtime.autocast():
-            logits = self.model_base(self.runtime.images(batch))
+        logits = self._training_logits(batch)
         loss, terms = self._loss(logits, batch)
-        scaler = self.runtime.scaler
-        scaler.scale(loss).backward()
-        scaler.step(self.opt)
-        scaler.update()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.opt)
+        self.scaler.update()
         self.schedule.step()
         # The terms are on the host already: the loss need not be fetched from the device.
         values = {f"train_{term}": float(value) for term, value in terms.items()}
         return {"train_loss": sum(values.values()), **values}
+
+    def _training_logits(self, batch: dict) -> torch.Tensor:
+        try:
+            with self.runtime.autocast():
+                return self.model_base(self.runtime.images(batch))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            size = tuple(batch["images"].shape)
+            raise UserError(
+                f"a batch of shape {size} is too small for batch norm to learn from; expected more images or larger "
+                "ones: raise batch_size or dataset.augment.crop, or --set model.freeze_batch_norm=True"
+            ) from None
 
     def _loss(self, logits: torch.Tensor, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         try:
@@ -183,7 +197,7 @@ class LCFCN:
             "model": self.model_base.state_dict(),
             "opt": self.opt.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "scaler": self.runtime.scaler.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "random": self.runtime.random_state(),
             "sums": self.sums,
         }
@@ -207,7 +221,8 @@ class LCFCN:
             ) from None
         if "random" in state:
             self.schedule.load_state_dict(state["schedule"])
-            self.runtime.scaler.load_state_dict(state["scaler"])
+            if state["scaler"] and self.scaler.is_enabled():  # both runs are in float16
+                self.scaler.load_state_dict(state["scaler"])
             self.runtime.set_random_state(state["random"])
             self.sums = dict(state["sums"])
 

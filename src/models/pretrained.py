@@ -1,8 +1,8 @@
 """Pretrained weights: torchvision's own, or a file."""
 
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -41,23 +41,37 @@ def load_weights(network: nn.Module, pretrained: str, imagenet: WeightsEnum, to_
     """
     state = download(imagenet) if pretrained == "imagenet" else read_state(Path(pretrained))
     own = network.state_dict()
-    found = state if any(name in own for name in state) else to_trunk(state)
+    is_own = any(name in own for name in state)
+    found = state if is_own else to_trunk(state)
     if not any(name in own for name in found):
         raise ModelError(
             f"{pretrained} holds no weights of this network (it has {', '.join(sorted(state)[:3]) or 'nothing'}, ...); "
             f"expected names as {', '.join(list(own)[:2])} or torchvision's: {WAYS_OUT}"
         )
-    # A head for another number of classes stays as it was made, and so do fc6 and fc7 where a file has none.
+    # torchvision's files have no head and may lack fc6 and fc7: those stay as they were made.
+    _check_complete(pretrained, found, own, spared=() if is_own else (*HEAD, "fc"))
+    fitting = {n: v.float() if v.is_floating_point() else v for n, v in found.items() if v.shape == own[n].shape}
+    network.load_state_dict(fitting, strict=False)
+
+
+def _check_complete(source: str, found: dict[str, Tensor], own: dict[str, Tensor], spared: tuple[str, ...]) -> None:
+    """Raise a ModelError for the first tensor that is foreign, of a wrong shape, or missing and not spared."""
     foreign = [n for n in found if n not in own]
-    wrong = [n for n, v in found.items() if n in own and v.shape != own[n].shape and not n.startswith(HEAD)]
-    missing = [n for n in own if n not in found and not n.startswith((*HEAD, "fc")) and not n.endswith("_tracked")]
+    wrong = [n for n, v in found.items() if n in own and v.shape != own[n].shape and not _is_other_head(n, v, own[n])]
+    # Old files lack the counter of batches, which nothing here reads.
+    missing = [n for n in own if n not in found and not n.startswith(spared) and not n.endswith("num_batches_tracked")]
     for name in (foreign + wrong + missing)[:1]:
         came, expected = (tuple(s[name].shape) if name in s else "nothing" for s in (found, own))
         raise ModelError(
-            f"{pretrained} has {came} for {name}; expected {expected}: choose the model.base that it was made for"
+            f"{source} has {came} for {name}; expected {expected}: choose the model.base (and model.output_stride) "
+            "that it was made for"
         )
-    fitting = {n: v.float() if v.is_floating_point() else v for n, v in found.items() if v.shape == own[n].shape}
-    network.load_state_dict(fitting, strict=False)
+
+
+def _is_other_head(name: str, came: Tensor, own: Tensor) -> bool:
+    """Whether a layer of the head differs in nothing but the number of classes; it then stays as it was made."""
+    first = 2 if name.startswith("upscore") else 1
+    return name.startswith(HEAD) and came.shape[first:] == own.shape[first:]
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -69,16 +83,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # torch raises a different type for each kind of damage
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         raise ModelError(f"{path} cannot be read as weights ({reason}): fetch it again, or {WAYS_OUT}") from None
-    state = state.get("model", state) if isinstance(state, dict) else {}
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    if isinstance(state, dict):
+        state = state.get("model", state)
+    pairs = state.items() if isinstance(state, dict) else ()
+    return {name: value for name, value in pairs if isinstance(name, str) and isinstance(value, Tensor)}
 
 
 def download(weights: WeightsEnum) -> dict[str, Tensor]:
-    """torchvision's weights, from its cache or its server; ModelError if neither has them."""
+    """torchvision's weights, from its cache or its server; ModelError if neither has them whole."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+    if path.is_file():  # torchvision would read it too, but says of a damaged one only what broke
+        return read_state(path)
     try:
         return dict(weights.get_state_dict(progress=True, check_hash=True))
-    except (URLError, OSError, RuntimeError) as error:
-        path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+    except (OSError, HTTPException, RuntimeError) as error:  # no route, cut off, wrong hash
         reason = getattr(error, "reason", error)
         raise ModelError(
             f"the weights {path} are not there and could not be fetched from {weights.url} ({reason}): "
