@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from src.errors import UserError
-from src.files import save_pickle, write_whole
+from src.files import load_tensors, save_pickle, write_whole
 
 LAST, BEST = "model.pth", "model_best.pth"
 RUN = ("model", "opt", "schedule", "scaler", "random", "sums", "score_list")
@@ -22,16 +22,8 @@ def load_checkpoint(path: Path) -> dict:
     UserError
         If the file is missing, damaged or no checkpoint.
     """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}: train the experiment first") from None
-    except Exception as error:  # torch raises a different type for each kind of damage
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{path} cannot be read ({reason}): expected a whole checkpoint; restore the file, "
-            "or start the experiment again with -r 1, which keeps a backup"
-        ) from None
+    ways_out = "restore the file, or start the experiment again with -r 1, which keeps a backup"
+    checkpoint = load_tensors(path, ways_out)
     if not isinstance(checkpoint, dict) or "model" not in checkpoint:
         raise UserError(f"{path} holds no network under the key 'model': pass a checkpoint that trainval.py wrote")
     return checkpoint

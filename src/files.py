@@ -1,4 +1,4 @@
-"""Files that matter are written whole or not at all."""
+"""Files that matter are written whole or not at all, and read without running what they contain."""
 
 import contextlib
 import os
@@ -6,6 +6,8 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+import torch
 
 from src.errors import UserError
 
@@ -33,3 +35,14 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
 def save_pickle(path: Path, data: object) -> None:
     """Write what Haven's `load_pkl` reads."""
     write_whole(path, lambda file: pickle.dump(data, file))
+
+
+def load_tensors(path: Path, ways_out: str, error_class: type[UserError] = UserError) -> object:
+    """Read what `torch.save` wrote onto the CPU; an error of that class, with the ways out, if that can't be done."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise error_class(f"there is no {path}: {ways_out}") from None
+    except Exception as error:  # torch raises a different type for each kind of damage
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise error_class(f"{path} cannot be read ({reason}): {ways_out}") from None

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from src.errors import UserError
+from src.files import load_tensors
 
 WAYS_OUT = "use --set model.pretrained=PATH with a file you have, or --set model.pretrained=None to start from scratch"
 HEAD = ("score", "scoring", "upscore")
@@ -76,15 +77,8 @@ def _is_other_head(name: str, came: Tensor, own: Tensor) -> bool:
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """Read a state dict, or the network of a checkpoint, onto the CPU; ModelError if that can't be done."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"there are no weights {path}: check model.pretrained, or {WAYS_OUT}") from None
-    except Exception as error:  # torch raises a different type for each kind of damage
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise ModelError(f"{path} cannot be read as weights ({reason}): fetch it again, or {WAYS_OUT}") from None
-    if isinstance(state, dict):
-        state = state.get("model", state)
+    state = load_tensors(path, f"check or fetch these weights, or {WAYS_OUT}", ModelError)
+    state = state.get("model", state)
     pairs = state.items() if isinstance(state, dict) else ()
     return {name: value for name, value in pairs if isinstance(name, str) and isinstance(value, Tensor)}
 
