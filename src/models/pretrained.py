@@ -78,7 +78,7 @@ def _is_other_head(name: str, came: Tensor, own: Tensor) -> bool:
 def read_state(path: Path) -> dict[str, Tensor]:
     """Read a state dict, or the network of a checkpoint, onto the CPU; ModelError if that can't be done."""
     state = load_tensors(path, f"check or fetch these weights, or {WAYS_OUT}", ModelError)
-    state = state.get("model", state)
+    state = state.get("model", state) if isinstance(state, dict) else {}
     pairs = state.items() if isinstance(state, dict) else ()
     return {name: value for name, value in pairs if isinstance(name, str) and isinstance(value, Tensor)}
 
