@@ -124,3 +124,17 @@ def test_pictures_show_image_blobs_and_heat(tmp_path):
     (path,) = model.vis_on_loader([collate([sample([(3, 3, 1)])])], tmp_path)
     assert path.parent == tmp_path
     assert path.stat().st_size > 1000
+
+
+def test_the_state_takes_up_dropouts_random_numbers_and_the_rate_where_they_were():
+    model = LCFCN(EXP_DICT, Runtime("cpu"), n_steps=10)
+    batch = collate([sample([(3, 3, 1)], size=64), sample([(9, 3, 1)], size=64)])
+    for _ in range(3):
+        model.train_on_batch(batch)
+    state = model.get_state_dict()
+    drawn, rate = torch.rand(3), model.opt.param_groups[0]["lr"]
+    other = LCFCN({**EXP_DICT, "seed": 5}, Runtime("cpu"), n_steps=10)
+    other.load_state_dict(state)
+    assert torch.equal(torch.rand(3), drawn)
+    assert other.opt.param_groups[0]["lr"] == rate
+    assert other.schedule.last_epoch == model.schedule.last_epoch == 3
