@@ -47,7 +47,8 @@ def count_text(blobs: np.ndarray) -> str:
 def blob_overlay(image: np.ndarray, blobs: np.ndarray) -> np.ndarray:
     """The image with each blob tinted in a colour of its own and outlined."""
     merged = np.where(blobs > 0, blobs + np.cumsum([0, *blobs.max(axis=(1, 2))])[:-1, None, None], 0).max(axis=0)
-    tinted = label2rgb(merged, image, bg_label=0, alpha=0.45, saturation=1)
+    colours = label2rgb(merged, image, bg_label=0, alpha=0.45, saturation=1)
+    tinted = np.where(merged[..., None] > 0, colours, image / 255)  # label2rgb darkens the background too
     tinted[find_boundaries(merged, mode="inner")] = 1
     return (tinted * 255).astype(np.uint8)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from exp_configs import EXP_GROUPS
+from src import pictures
 from src.datasets import collate, get_dataset
 from src.errors import UserError
 from src.models import LCFCN
@@ -138,3 +139,15 @@ def test_the_state_takes_up_dropouts_random_numbers_and_the_rate_where_they_were
     assert torch.equal(torch.rand(3), drawn)
     assert other.opt.param_groups[0]["lr"] == rate
     assert other.schedule.last_epoch == model.schedule.last_epoch == 3
+
+
+def test_blobs_are_tinted_and_the_rest_of_the_image_stays():
+    image = np.full((20, 20, 3), 200, dtype=np.uint8)
+    blobs = np.zeros((2, 20, 20), dtype=int)
+    blobs[0, 2:8, 2:8] = 1
+    blobs[1, 12:18, 12:18] = 1
+    overlay = pictures.blob_overlay(image, blobs).astype(int)
+    background = blobs.max(axis=0) == 0
+    assert (overlay[background] == 200).all()
+    assert overlay[5, 5].tolist() != overlay[15, 15].tolist()
+    assert (overlay[2, 2] == 255).all()  # the outline
