@@ -46,7 +46,7 @@ def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], r
                 raise
             score_list.append({**scores, "peak_memory_gib": runtime.peak_memory()})
             model.start_epoch()
-            if checkpoints.best_row(score_list) is score_list[-1]:
+            if checkpoints.is_best(score_list):
                 model.vis_on_loader(pictured, savedir / "images")
             checkpoints.save_epoch(savedir, model.get_state_dict(), score_list, exp_dict)
             print(summary(score_list), flush=True)

@@ -47,6 +47,11 @@ def best_row(score_list: list[dict]) -> dict | None:
     return max(finite, key=lambda row: row["val_score"], default=None)
 
 
+def is_best(score_list: list[dict]) -> bool:
+    """Whether the last row is the best of all."""
+    return best_row(score_list) is score_list[-1]
+
+
 def save_epoch(savedir: Path, state: dict, score_list: list[dict], exp_dict: dict) -> bool:
     """Save the end of an epoch, and return whether its network is the best so far.
 
@@ -54,7 +59,7 @@ def save_epoch(savedir: Path, state: dict, score_list: list[dict], exp_dict: dic
     killed in between repeats the epoch and writes the same best network again (on a GPU, where repeating does not
     give the same bits, a nearly equal one, or none if it is no longer the best).
     """
-    best = best_row(score_list) is score_list[-1]
+    best = is_best(score_list)
     if best:
         network = {"model": state["model"], "exp_dict": exp_dict, "epoch": score_list[-1]["epoch"]}
         write_whole(savedir / BEST, lambda file: torch.save(network, file))
