@@ -6,16 +6,31 @@ Laradji et al., "Where are the Blobs: Counting by Localization with Point Superv
 >>> loss.backward()
 """
 
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+from torch import Tensor, nn
 
 from lcfcn.blobs import blobs2points, get_blobs
 from lcfcn.metrics import compute_game
-from lcfcn.targets import TERMS, Targets, build_targets
+from lcfcn.targets import TERMS, PixelSet, find_pixel_sets, merge
 
-__all__ = ["NonFiniteError", "blobs2points", "compute_game", "compute_lcfcn_loss", "compute_loss", "get_blobs"]
+__all__ = [
+    "LCFCNLoss",
+    "NonFiniteError",
+    "blobs2points",
+    "compute_game",
+    "compute_lcfcn_loss",
+    "compute_loss",
+    "get_blobs",
+]
+
+REDUCTIONS = ("mean", "sum", "none")
 
 
 class NonFiniteError(ValueError):
@@ -30,7 +45,15 @@ class NonFiniteError(ValueError):
 
 
 def compute_lcfcn_loss(
-    logits: Tensor, points: Tensor, roi_mask: Tensor | None = None, *, return_terms: bool = False
+    logits: Tensor,
+    points: Tensor,
+    roi_mask: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    spare_points: bool = False,
+    divide_by_points: bool = False,
+    term_weights: Mapping[str, float] | None = None,
+    return_terms: bool = False,
 ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
     """LCFCN loss of a network's logits.
 
@@ -42,41 +65,54 @@ def compute_lcfcn_loss(
         0 = no click, k in 1..K = a click on an object of class k.
     roi_mask : (N, H, W) or (H, W) bool tensor, optional
         Region of interest: what lies outside takes no part, as if the image ended there.
+    reduction : {"mean", "sum", "none"}
+        Over the images of the batch. An image that lies wholly outside its region adds 0 and is counted in the mean.
+    spare_points : bool
+        Leave clicked pixels out of the split lines. The authors' code pushes touching clicks to the background by
+        their line while the point term pulls them up.
+    divide_by_points : bool
+        Divide each image's loss by its number of clicks (by 1 if there is none).
+    term_weights : mapping, optional
+        By what a term is multiplied, such as `{"split_level": 2}`; terms that are not named keep 1.
     return_terms : bool
-        Also return the values of the four terms, without gradient.
+        Also return the four terms.
 
     Returns
     -------
-    loss : () tensor
-        The sum of the four terms within an image, its mean over the images of the batch; float32, or float64 for
-        float64 logits. An image that lies wholly outside its region adds 0 and is counted in the mean.
-    terms : dict of () tensors on the CPU, if `return_terms`
-        `image_level`, `point_level`, `split_level`, `false_positive`; they add up to the loss.
+    loss : () tensor, or (N,) without reduction
+        The sum of the four terms within an image, reduced; float32, or float64 for float64 logits. The defaults are
+        the authors' loss.
+    terms : dict of tensors shaped as the loss, if `return_terms`
+        `image_level`, `point_level`, `split_level`, `false_positive`; they add up to the loss and have no gradient.
 
     Raises
     ------
     ValueError
-        If shapes, class ids or devices do not fit.
+        If shapes, class ids, devices or options do not fit.
     NonFiniteError
         If a logit is NaN or infinite.
 
     Notes
     -----
-    The weights of the pixels are found on the CPU without gradient. All terms together then are one weighted
-    cross-entropy, so the backward pass costs one map. For a batch on a GPU the logits are copied to the host once.
+    Which pixels weigh how much is found on the CPU without gradient, an image a thread. What weighs anything is then
+    gathered from the logits, so that the backward pass costs one map. From a GPU the logits, the points and the region
+    are copied to the host at once, and pixels and weights back at once. Equal input gives equal output.
     """
-    logits, points, roi_mask = _as_batch("logits", logits, points, roi_mask)
-    logits = logits if logits.dtype == torch.float64 else logits.float()
-    host_logits = _to_host("logits", logits)
-    targets = _batch_targets(_probs(host_logits), points, roi_mask)
-    loss = _cross_entropy_logits(logits, targets) / len(logits)
-    if not return_terms:
-        return loss
-    return loss, _terms(targets, *_negative_logs(host_logits))
+    batch, points, roi_mask, host = _to_batch("logits", logits, points, roi_mask)
+    options = _Options(reduction, spare_points, divide_by_points, term_weights, return_terms)
+    return _compute(batch, _probs(host), points, roi_mask, _logits_towards, _logits_against, options)
 
 
 def compute_loss(
-    points: Tensor, probs: Tensor, roi_mask: Tensor | None = None, *, return_terms: bool = False
+    points: Tensor,
+    probs: Tensor,
+    roi_mask: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    spare_points: bool = False,
+    divide_by_points: bool = False,
+    term_weights: Mapping[str, float] | None = None,
+    return_terms: bool = False,
 ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
     """LCFCN loss of probabilities, for models that end in a sigmoid or a softmax.
 
@@ -85,62 +121,121 @@ def compute_loss(
 
     Parameters
     ----------
-    points, roi_mask, return_terms
+    points, roi_mask, reduction, spare_points, divide_by_points, term_weights, return_terms
         As in `compute_lcfcn_loss`.
     probs : (N, C, H, W) or (C, H, W) float tensor in [0, 1]
         C = 1: sigmoid. C = K + 1: softmax, channel 0 the background.
 
     Returns
     -------
-    loss : () tensor, and terms
+    loss, and terms
         As in `compute_lcfcn_loss`; logarithms are clamped at -100 as `binary_cross_entropy` does.
 
     Raises
     ------
     ValueError
-        If shapes, class ids or devices do not fit, or a probability lies outside [0, 1].
+        If shapes, class ids, devices or options do not fit, or a probability lies outside [0, 1].
     NonFiniteError
         If a probability is NaN or infinite.
     """
-    probs, points, roi_mask = _as_batch("probs", probs, points, roi_mask)
-    probs = probs if probs.dtype == torch.float64 else probs.float()
-    host_probs = _to_host("probs", probs)
-    if host_probs.numel() and not 0 <= host_probs.min() <= host_probs.max() <= 1:
+    batch, points, roi_mask, host = _to_batch("probs", probs, points, roi_mask)
+    low, high = host.aminmax()
+    if not 0 <= low <= high <= 1:
         raise ValueError(
-            f"probs run from {host_probs.min():.3g} to {host_probs.max():.3g}; expected [0, 1]: pass "
+            f"probs run from {low:.3g} to {high:.3g}; expected [0, 1]: pass "
             "logits.sigmoid() or logits.softmax(1), or give the logits to compute_lcfcn_loss"
         )
-    targets = _batch_targets(host_probs.float().numpy(), points, roi_mask)
-    loss = _cross_entropy_probs(probs, targets) / len(probs)
-    if not return_terms:
-        return loss
-    return loss, _terms(targets, _clamped_nll(host_probs).numpy(), _clamped_nll(1 - host_probs).numpy())
+    options = _Options(reduction, spare_points, divide_by_points, term_weights, return_terms)
+    return _compute(batch, host.float().numpy(), points, roi_mask, _probs_towards, _probs_against, options)
 
 
-def _as_batch(
+class LCFCNLoss(nn.Module):
+    """`compute_lcfcn_loss` with its options chosen once.
+
+    >>> criterion = LCFCNLoss(spare_points=True)
+    >>> criterion(seg_model(images), points).backward()
+
+    Parameters
+    ----------
+    reduction, spare_points, divide_by_points, term_weights
+        As in `compute_lcfcn_loss`.
+    """
+
+    def __init__(
+        self,
+        reduction: str = "mean",
+        spare_points: bool = False,
+        divide_by_points: bool = False,
+        term_weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__()
+        _Options(reduction, spare_points, divide_by_points, term_weights)
+        self.options = {
+            "reduction": reduction,
+            "spare_points": spare_points,
+            "divide_by_points": divide_by_points,
+            "term_weights": term_weights,
+        }
+
+    def forward(self, logits: Tensor, points: Tensor, roi_mask: Tensor | None = None) -> Tensor:
+        """Loss of the logits; shapes as in `compute_lcfcn_loss`."""
+        return compute_lcfcn_loss(logits, points, roi_mask, **self.options)
+
+    def extra_repr(self) -> str:
+        """The options, for `print(model)`."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The options of the loss, checked; see `compute_lcfcn_loss`."""
+
+    reduction: str
+    spare_points: bool
+    divide_by_points: bool
+    term_weights: Mapping[str, float] | None
+    return_terms: bool = False
+
+    def __post_init__(self) -> None:
+        if self.reduction not in REDUCTIONS:
+            raise ValueError(f"reduction is {self.reduction!r}; expected one of {', '.join(REDUCTIONS)}")
+        unknown = sorted(set(self.term_weights or {}) - set(TERMS))
+        if unknown:
+            raise ValueError(f"term_weights name {', '.join(unknown)}; expected names out of {', '.join(TERMS)}")
+
+    def factors(self) -> dict[str, float]:
+        return dict.fromkeys(TERMS, 1.0) | dict(self.term_weights or {})
+
+    def reduce(self, by_image: Tensor) -> Tensor:
+        return {"mean": by_image.mean, "sum": by_image.sum, "none": by_image.clone}[self.reduction]()
+
+
+def _to_batch(
     name: str, output: Tensor, points: Tensor, roi_mask: Tensor | None
-) -> tuple[Tensor, np.ndarray, np.ndarray]:
-    """Check and batch the inputs: (N, C, H, W) on its device, (N, H, W) classes and region on the host."""
+) -> tuple[Tensor, np.ndarray, np.ndarray, Tensor]:
+    """Check the inputs: (N, C, H, W) on its device; classes and region (N, H, W) and the output itself on the host."""
     if output.ndim not in (3, 4) or not output.is_floating_point() or 0 in output.shape:
         raise ValueError(
             f"{name} have shape {tuple(output.shape)} and dtype {output.dtype}; expected a float tensor "
             "(N, C, H, W), or (C, H, W) for one image, with no empty side"
         )
     batch = output if output.ndim == 4 else output[None]
-    n, c, h, w = batch.shape
-    points = _dense("points", points, output, (n, h, w))
-    n_classes = max(c - 1, 1)
-    if ((points < 0) | (points > n_classes)).any():
-        raise ValueError(
-            f"points hold the values {points.min()} to {points.max()}; expected 0 for nothing and 1 to {n_classes} "
-            f"for the class clicked, since {name} have {c} channel{'s' * (c > 1)}"
-        )
-    roi = np.ones((n, h, w), dtype=bool) if roi_mask is None else _dense("roi_mask", roi_mask, output, (n, h, w)) != 0
-    return batch, points, roi
+    masks = {"points": points} if roi_mask is None else {"points": points, "roi_mask": roi_mask}
+    for mask_name, mask in masks.items():
+        _check_mask(mask_name, mask, output, (len(batch), *batch.shape[-2:]))
+    host, *masks_on_host = _to_host(batch.detach(), list(masks.values()))
+    if not host.sum().isfinite():  # the sum of finite numbers may overflow, so look again
+        finite = host.isfinite().flatten(1).all(1)
+        if not finite.all():
+            raise NonFiniteError(name, int((~finite).nonzero()[0, 0]))
+    host_points = masks_on_host[0].reshape(len(batch), *batch.shape[-2:])
+    _check_classes(host_points, name, batch.shape[1])
+    inside = masks_on_host[1].reshape(host_points.shape) != 0 if masks_on_host[1:] else np.ones(host_points.shape, bool)
+    return batch, host_points, inside, host if host.dtype == torch.float64 else host.float()
 
 
-def _dense(name: str, mask: Tensor, output: Tensor, expected: tuple[int, int, int]) -> np.ndarray:
-    if mask.is_cuda and mask.device != output.device:
+def _check_mask(name: str, mask: Tensor, output: Tensor, expected: tuple[int, int, int]) -> None:
+    if mask.device.type != "cpu" and mask.device != output.device:
         raise ValueError(
             f"{name} lie on {mask.device} and the network's output on {output.device}; "
             "expected the same device, or the CPU: move one of them"
@@ -152,15 +247,25 @@ def _dense(name: str, mask: Tensor, output: Tensor, expected: tuple[int, int, in
             f"{name} has shape {tuple(mask.shape)} and the network's output {tuple(output.shape)}; expected {wanted}: "
             "one value a pixel, without a channel dimension"
         )
-    return mask.detach().cpu().numpy().reshape(expected).astype(np.int64)
 
 
-def _to_host(name: str, output: Tensor) -> Tensor:
-    host = output.detach().cpu()
-    finite = host.isfinite().flatten(1).all(1)
-    if not finite.all():
-        raise NonFiniteError(name, int((~finite).nonzero()[0, 0]))
-    return host
+def _check_classes(points: np.ndarray, name: str, n_channels: int) -> None:
+    n_classes = max(n_channels - 1, 1)
+    least, greatest = points.min(), points.max()
+    if not 0 <= least <= greatest <= n_classes:
+        raise ValueError(
+            f"points hold the values {least} to {greatest}; expected 0 for nothing and 1 to {n_classes} "
+            f"for the class clicked, since {name} have {n_channels} channel{'s' * (n_channels > 1)}"
+        )
+
+
+def _to_host(batch: Tensor, masks: list[Tensor]) -> list:
+    """The output as a tensor and the masks as arrays on the host, by one copy for all that lies on one device."""
+    away = [mask for mask in masks if mask.device.type != "cpu"]
+    parts = [batch.reshape(-1), *(mask.detach().reshape(-1).to(batch.dtype) for mask in away)]
+    copied = iter((torch.cat(parts) if away else batch.reshape(-1)).cpu().split([len(part) for part in parts]))
+    host = next(copied).reshape(batch.shape)
+    return [host, *((mask.detach() if mask.device.type == "cpu" else next(copied)).numpy() for mask in masks)]
 
 
 def _probs(logits: Tensor) -> np.ndarray:
@@ -174,66 +279,84 @@ def _probs(logits: Tensor) -> np.ndarray:
     return logits.softmax(1).numpy()
 
 
-def _batch_targets(probs: np.ndarray, points: np.ndarray, roi_mask: np.ndarray) -> list[Targets]:
-    return [build_targets(*image) for image in zip(probs, points, roi_mask, strict=True)]
+def _compute(
+    output: Tensor,
+    probs: np.ndarray,
+    points: np.ndarray,
+    roi_mask: np.ndarray,
+    towards: Callable[[Tensor], Tensor],
+    against: Callable[[Tensor], Tensor],
+    options: _Options,
+) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+    """Loss of an output (N, C, H, W); `towards` and `against` turn its columns (C, n) into -log p and -log(1 - p)."""
+    images = (probs, points, roi_mask, repeat(options.spare_points))
+    n_workers = min(len(probs), torch.get_num_threads())
+    if n_workers == 1:
+        pixel_sets = list(map(find_pixel_sets, *images))
+    else:
+        with ThreadPoolExecutor(n_workers) as pool:
+            pixel_sets = list(pool.map(find_pixel_sets, *images))
+    by_image = _weigh(output, pixel_sets, towards, against, options)
+    if options.divide_by_points:
+        counts = ((points > 0) & roi_mask).sum((1, 2)).clip(min=1)
+        by_image = by_image / torch.from_numpy(counts).to(by_image)
+    loss = options.reduce(by_image.sum(0))
+    if not options.return_terms:
+        return loss
+    return loss, {term: options.reduce(values) for term, values in zip(TERMS, by_image.detach(), strict=True)}
 
 
-def _stack(targets: list[Targets], device: torch.device) -> tuple[Tensor, Tensor]:
-    """(N, C, H, W) weight_fg and weight_bg on the device."""
-    weights = np.stack([[t.weight_fg, t.weight_bg] for t in targets], axis=1)
-    weight_fg, weight_bg = torch.from_numpy(weights).to(device, non_blocking=True)
-    return weight_fg, weight_bg
+def _weigh(
+    output: Tensor,
+    pixel_sets: list[list[PixelSet]],
+    towards: Callable[[Tensor], Tensor],
+    against: Callable[[Tensor], Tensor],
+    options: _Options,
+) -> Tensor:
+    """The four terms of each image, (4, N)."""
+    n, c, h, w = output.shape
+    factors = options.factors()
+    merged = [merge(sets, direction, (c, h, w), factors) for direction in (True, False) for sets in pixel_sets]
+    lengths = [len(part.pixels) for part in merged]
+    first = np.arange(n * c).reshape(n, c, 1) * (h * w)  # of each channel of each image
+    index = np.concatenate([first[i % n] + part.pixels for i, part in enumerate(merged)], axis=1)  # (C, P)
+    weights = np.concatenate([part.weights for part in merged], axis=2)  # (4, C, P)
+    index, weights = _to_device(index, weights, output.device)
+    columns = output.reshape(-1)[index]
+    # Of a softmax near 1, float32 would leave no digit of -log p.
+    columns = columns.double() if c > 1 or columns.dtype == torch.float64 else columns.float()
+    n_towards = sum(lengths[:n])
+    nll = torch.cat([towards(columns[:, :n_towards]), against(columns[:, n_towards:])], dim=1)
+    sums = [part.sum((1, 2)) for part in (weights * nll).split(lengths, dim=2)]
+    terms = torch.stack(sums, dim=1).reshape(len(TERMS), 2, n).sum(1)
+    return terms if output.dtype == torch.float64 else terms.float()
 
 
-def _cross_entropy_logits(logits: Tensor, targets: list[Targets]) -> Tensor:
-    """Sum over pixels, channels and images of w_fg * -log(p) + w_bg * -log(1 - p)."""
-    weight_fg, weight_bg = _stack(targets, logits.device)
-    if logits.shape[1] == 1:
-        weight = weight_fg + weight_bg
-        share_fg = torch.where(weight > 0, weight_fg / weight.clamp(min=torch.finfo(weight.dtype).tiny), 0)
-        return F.binary_cross_entropy_with_logits(
-            logits, share_fg.to(logits.dtype), weight.to(logits.dtype), reduction="sum"
-        )
-    loss = -(weight_fg * logits.log_softmax(1)).sum()
-    for n, target in enumerate(targets):
-        for s in target.pixel_sets:
-            if not s.towards:
-                pixel_logits = logits[n].flatten(1)[:, torch.from_numpy(s.pixels).to(logits.device)]  # (C, n_pixels)
-                loss = loss + s.weight * _nll_of_others(pixel_logits, s.channel).sum()
-    return loss
+def _to_device(index: np.ndarray, weights: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Index (int64) and weights (float32) by one copy that the host does not wait for."""
+    if device.type == "cpu":
+        return torch.from_numpy(index), torch.from_numpy(weights)
+    packed = np.concatenate([index.reshape(-1).view(np.uint8), weights.reshape(-1).view(np.uint8)])
+    packed = torch.from_numpy(packed).pin_memory().to(device, non_blocking=True)
+    index_part, weights_part = packed.split([index.nbytes, weights.nbytes])
+    return index_part.view(torch.int64).view(index.shape), weights_part.view(torch.float32).view(weights.shape)
 
 
-def _nll_of_others(logits: Tensor, channel: int) -> Tensor:
-    """-log(1 - p[channel]) along dim 0, exact also where p is nearly 1."""
-    others = torch.cat([logits[:channel], logits[channel + 1 :]])
-    return logits.logsumexp(0) - others.logsumexp(0)
+def _logits_towards(logits: Tensor) -> Tensor:
+    return F.softplus(-logits) if len(logits) == 1 else -logits.log_softmax(0)
 
 
-def _cross_entropy_probs(probs: Tensor, targets: list[Targets]) -> Tensor:
-    weight_fg, weight_bg = (w.to(probs.dtype) for w in _stack(targets, probs.device))
-    towards = F.binary_cross_entropy(probs, torch.ones_like(probs), weight_fg, reduction="sum")
-    against = F.binary_cross_entropy(probs, torch.zeros_like(probs), weight_bg, reduction="sum")
-    return towards + against
+def _logits_against(logits: Tensor) -> Tensor:
+    """-log(1 - p), exact also where p is nearly 1."""
+    if len(logits) == 1:
+        return F.softplus(logits)
+    others = [torch.cat([logits[:channel], logits[channel + 1 :]]) for channel in range(len(logits))]
+    return torch.stack([logits.logsumexp(0) - rest.logsumexp(0) for rest in others])
 
 
-def _clamped_nll(probs: Tensor) -> Tensor:
-    return -probs.double().log().clamp(min=-100)
+def _probs_towards(probs: Tensor) -> Tensor:
+    return F.binary_cross_entropy(probs, torch.ones_like(probs), reduction="none")
 
 
-def _negative_logs(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """-log(p) and -log(1 - p) in float64 on the host, (N, C, H, W) each."""
-    logits = logits.double()
-    if logits.shape[1] == 1:
-        return F.softplus(-logits).numpy(), F.softplus(logits).numpy()
-    against = [_nll_of_others(logits.transpose(0, 1), channel) for channel in range(logits.shape[1])]
-    return -logits.log_softmax(1).numpy(), torch.stack(against, dim=1).numpy()
-
-
-def _terms(targets: list[Targets], nll: np.ndarray, nll_against: np.ndarray) -> dict[str, Tensor]:
-    """The mean over the images of each term, from -log(p) and -log(1 - p) of shape (N, C, H, W)."""
-    sums = dict.fromkeys(TERMS, 0.0)
-    for n, target in enumerate(targets):
-        for s in target.pixel_sets:
-            values = (nll if s.towards else nll_against)[n, s.channel].reshape(-1)[s.pixels]
-            sums[s.term] += float((s.weight * values).sum())
-    return {term: torch.tensor(value / len(targets)) for term, value in sums.items()}
+def _probs_against(probs: Tensor) -> Tensor:
+    return F.binary_cross_entropy(probs, torch.zeros_like(probs), reduction="none")

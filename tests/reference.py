@@ -1,5 +1,8 @@
 """The loss written down as its table reads: slow, plain, on scikit-image, one flood a blob. The tests' yardstick."""
 
+import heapq
+import itertools
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -10,10 +13,11 @@ from skimage.segmentation import find_boundaries, watershed
 PARTS = ("image_background", "image_foreground", "point", "split_global", "split_local", "false_positive")
 
 
-def reference_terms(logits, points, roi=None):
+def reference_terms(logits, points, roi=None, plain=False):
     """The six parts of the loss of one image, as float64 scalars with gradient.
 
-    logits : (C, H, W) float64 tensor; points : (H, W) int ndarray; roi : (H, W) bool ndarray or None
+    logits : (C, H, W) float64 tensor; points : (H, W) int ndarray; roi : (H, W) bool ndarray or None;
+    plain : flood by `plain_flood`, where the order of equal heights matters, not by scikit-image
     """
     n_channels, height, width = logits.shape
     inside = np.ones((height, width), dtype=bool) if roi is None else roi
@@ -47,7 +51,7 @@ def reference_terms(logits, points, roi=None):
         for pixel in clicks:
             parts["point"] = parts["point"] + to_class[k - 1][pixel]
         if len(clicks) > 1:
-            lines = flood_lines(prob, clicks, roi)
+            lines = flood_lines(prob, clicks, roi, plain, clicks)
             parts["split_global"] = parts["split_global"] + (len(clicks) - 1) * mean_over(to_background, lines)
         blobs = label(foreground[k - 1] & inside, connectivity=2)
         for blob in range(1, blobs.max() + 1):
@@ -55,7 +59,7 @@ def reference_terms(logits, points, roi=None):
             if not clicks_in:
                 parts["false_positive"] = parts["false_positive"] + mean_over(to_background, blobs == blob)
             if len(clicks_in) > 1:
-                lines = flood_lines(prob, clicks_in, roi) & (blobs == blob)
+                lines = flood_lines(prob, clicks_in, roi, plain, clicks) & (blobs == blob)
                 share = (len(clicks_in) - 1) * mean_over(to_background, lines)
                 parts["split_local"] = parts["split_local"] + share
     return parts
@@ -71,10 +75,10 @@ def paper_terms(parts):
     }
 
 
-def reference_loss(logits, points, roi=None):
+def reference_loss(logits, points, roi=None, plain=False):
     """Loss, its paper terms as floats, and its gradient (C, H, W), of one image."""
     logits = logits.detach().double().requires_grad_()
-    parts = reference_terms(logits, points, roi)
+    parts = reference_terms(logits, points, roi, plain)
     loss = sum(parts.values())
     gradient = torch.zeros_like(logits)
     if loss.requires_grad:
@@ -98,15 +102,52 @@ def mean_over(values, mask):
     return chosen.mean() if len(chosen) else torch.zeros((), dtype=torch.float64)
 
 
-def flood_lines(prob, clicks, roi):
+def flood_lines(prob, clicks, roi, plain, all_clicks):
     """Both sides of the borders of a flood of the whole image from some clicks."""
-    markers = np.zeros(prob.shape, dtype=np.int32)
+    relief = ndimage.black_tophat(prob, size=(7, 7)) if roi is None else top_hat_inside(prob, roi)
+    if plain:
+        relief = settle_ties(relief, markers_of(all_clicks, prob.shape), roi)
+    flood = plain_flood if plain else watershed
+    labels = flood(relief, markers_of(clicks, prob.shape), mask=roi)
+    return find_boundaries(labels, mode="thick") if roi is None else borders_inside(labels, roi)
+
+
+def markers_of(clicks, shape):
+    markers = np.zeros(shape, dtype=np.int32)
     for number, pixel in enumerate(clicks, start=1):
         markers[pixel] = number
-    if roi is None:
-        return find_boundaries(watershed(ndimage.black_tophat(prob, size=(7, 7)), markers), mode="thick")
-    labels = watershed(top_hat_inside(prob, roi), markers, mask=roi)
-    return borders_inside(labels, roi)
+    return markers
+
+
+def plain_flood(relief, markers, mask=None):
+    """Watershed by a heap whose ties go first in, first out, the markers in raster order; for small images."""
+    return plain_flood_and_order(relief, markers, mask)[0]
+
+
+def plain_flood_and_order(relief, markers, mask=None):
+    """Labels, and when each pixel left the heap."""
+    inside = np.ones(relief.shape, dtype=bool) if mask is None else mask
+    labels, order = np.where(inside, markers, 0), np.full(relief.shape, relief.size)
+    turn, left = itertools.count(), itertools.count()
+    heap = [(relief[pixel], next(turn), pixel) for pixel in map(tuple, np.argwhere(labels))]
+    heapq.heapify(heap)
+    while heap:
+        _, _, (r, c) = heapq.heappop(heap)
+        order[r, c] = next(left)
+        for neighbour in ((r - 1, c), (r, c - 1), (r, c + 1), (r + 1, c)):
+            in_image = 0 <= neighbour[0] < relief.shape[0] and 0 <= neighbour[1] < relief.shape[1]
+            if in_image and inside[neighbour] and not labels[neighbour]:
+                labels[neighbour] = labels[r, c]
+                heapq.heappush(heap, (relief[neighbour], next(turn), neighbour))
+    return labels, order
+
+
+def settle_ties(relief, markers, mask=None):
+    """Relief of the same order without equal heights above 0: these in the order in which the flood took them."""
+    order = plain_flood_and_order(relief, markers, mask)[1]
+    settled = np.zeros(relief.size)
+    settled[np.lexsort((order.reshape(-1), relief.reshape(-1)))] = np.arange(relief.size)
+    return np.where(relief > 0, settled.reshape(relief.shape), 0)
 
 
 def top_hat_inside(prob, roi):
