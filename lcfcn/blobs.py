@@ -203,9 +203,12 @@ def _mark_lines_in_blobs(flooded: Flooded, blobs: np.ndarray, crowded: np.ndarra
             if crowded[blob]:
                 lines.in_blobs[i, j] = lines.all_clicks[i, j]
                 place = (i + 1) * flooded.stride + j + 1
-                for step in (0, -flooded.stride, -1, 1, flooded.stride):
-                    label = flooded.cells[place + step]
-                    doubtful[i, j] |= label > 0 and flooded.groups[label - 1] != blob
+                label = flooded.cells[place]
+                doubtful[i, j] = label > 0 and flooded.groups[label - 1] != blob
+                if lines.all_clicks[i, j]:
+                    for step in (-flooded.stride, -1, 1, flooded.stride):
+                        label = flooded.cells[place + step]
+                        doubtful[i, j] |= label > 0 and flooded.groups[label - 1] != blob
     return doubtful
 
 

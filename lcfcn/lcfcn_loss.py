@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lcfcn.blobs import blobs2points, get_blobs
 from lcfcn.metrics import compute_game
-from lcfcn.targets import TERMS, PixelSet, find_pixel_sets, merge
+from lcfcn.targets import TERMS, Weights, find_pixel_sets, merge
 
 __all__ = [
     "LCFCNLoss",
@@ -223,15 +223,16 @@ def _to_batch(
     masks = {"points": points} if roi_mask is None else {"points": points, "roi_mask": roi_mask}
     for mask_name, mask in masks.items():
         _check_mask(mask_name, mask, output, (len(batch), *batch.shape[-2:]))
-    host, *masks_on_host = _to_host(batch.detach(), list(masks.values()))
+    host, host_points, *host_roi = _to_host(batch.detach(), list(masks.values()))
     if not host.sum().isfinite():  # the sum of finite numbers may overflow, so look again
         finite = host.isfinite().flatten(1).all(1)
         if not finite.all():
             raise NonFiniteError(name, int((~finite).nonzero()[0, 0]))
-    host_points = masks_on_host[0].reshape(len(batch), *batch.shape[-2:])
     _check_classes(host_points, name, batch.shape[1])
-    inside = masks_on_host[1].reshape(host_points.shape) != 0 if masks_on_host[1:] else np.ones(host_points.shape, bool)
-    return batch, host_points, inside, host if host.dtype == torch.float64 else host.float()
+    shape = (len(batch), *batch.shape[-2:])
+    inside = host_roi[0].reshape(shape).numpy() != 0 if host_roi else np.ones(shape, dtype=bool)
+    host = host if host.dtype == torch.float64 else host.float()
+    return batch, host_points.reshape(shape).numpy(), inside, host
 
 
 def _check_mask(name: str, mask: Tensor, output: Tensor, expected: tuple[int, int, int]) -> None:
@@ -249,9 +250,9 @@ def _check_mask(name: str, mask: Tensor, output: Tensor, expected: tuple[int, in
         )
 
 
-def _check_classes(points: np.ndarray, name: str, n_channels: int) -> None:
+def _check_classes(points: Tensor, name: str, n_channels: int) -> None:
     n_classes = max(n_channels - 1, 1)
-    least, greatest = points.min(), points.max()
+    least, greatest = (value.item() for value in points.aminmax())
     if not 0 <= least <= greatest <= n_classes:
         raise ValueError(
             f"points hold the values {least} to {greatest}; expected 0 for nothing and 1 to {n_classes} "
@@ -259,13 +260,15 @@ def _check_classes(points: np.ndarray, name: str, n_channels: int) -> None:
         )
 
 
-def _to_host(batch: Tensor, masks: list[Tensor]) -> list:
-    """The output as a tensor and the masks as arrays on the host, by one copy for all that lies on one device."""
+def _to_host(batch: Tensor, masks: list[Tensor]) -> list[Tensor]:
+    """The output and the masks on the host, by one copy for all that lies on another device."""
     away = [mask for mask in masks if mask.device.type != "cpu"]
-    parts = [batch.reshape(-1), *(mask.detach().reshape(-1).to(batch.dtype) for mask in away)]
+    # Half precision counts to 256 without a gap; beyond that many classes, `cat` widens all to float32.
+    dtype = batch.dtype if batch.shape[1] <= 256 else torch.float32
+    parts = [batch.reshape(-1), *(mask.detach().reshape(-1).to(dtype) for mask in away)]
     copied = iter((torch.cat(parts) if away else batch.reshape(-1)).cpu().split([len(part) for part in parts]))
     host = next(copied).reshape(batch.shape)
-    return [host, *((mask.detach() if mask.device.type == "cpu" else next(copied)).numpy() for mask in masks)]
+    return [host, *(mask.detach() if mask.device.type == "cpu" else next(copied) for mask in masks)]
 
 
 def _probs(logits: Tensor) -> np.ndarray:
@@ -289,14 +292,14 @@ def _compute(
     options: _Options,
 ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
     """Loss of an output (N, C, H, W); `towards` and `against` turn its columns (C, n) into -log p and -log(1 - p)."""
-    images = (probs, points, roi_mask, repeat(options.spare_points))
+    images = (probs, points, roi_mask, repeat(options))
     n_workers = min(len(probs), torch.get_num_threads())
     if n_workers == 1:
-        pixel_sets = list(map(find_pixel_sets, *images))
+        weights = list(map(_find_weights, *images))
     else:
         with ThreadPoolExecutor(n_workers) as pool:
-            pixel_sets = list(pool.map(find_pixel_sets, *images))
-    by_image = _weigh(output, pixel_sets, towards, against, options)
+            weights = list(pool.map(_find_weights, *images))
+    by_image = _weigh(output, weights, towards, against)
     if options.divide_by_points:
         counts = ((points > 0) & roi_mask).sum((1, 2)).clip(min=1)
         by_image = by_image / torch.from_numpy(counts).to(by_image)
@@ -306,28 +309,34 @@ def _compute(
     return loss, {term: options.reduce(values) for term, values in zip(TERMS, by_image.detach(), strict=True)}
 
 
+def _find_weights(
+    probs: np.ndarray, points: np.ndarray, roi_mask: np.ndarray, options: _Options
+) -> tuple[Weights, Weights]:
+    """What one image's pixels weigh, towards a channel and against it."""
+    pixel_sets = find_pixel_sets(probs, points, roi_mask, options.spare_points)
+    return tuple(merge(pixel_sets, towards, probs.shape, options.factors()) for towards in (True, False))
+
+
 def _weigh(
     output: Tensor,
-    pixel_sets: list[list[PixelSet]],
+    weights: list[tuple[Weights, Weights]],
     towards: Callable[[Tensor], Tensor],
     against: Callable[[Tensor], Tensor],
-    options: _Options,
 ) -> Tensor:
     """The four terms of each image, (4, N)."""
     n, c, h, w = output.shape
-    factors = options.factors()
-    merged = [merge(sets, direction, (c, h, w), factors) for direction in (True, False) for sets in pixel_sets]
+    merged = [part for direction in zip(*weights, strict=True) for part in direction]
     lengths = [len(part.pixels) for part in merged]
     first = np.arange(n * c).reshape(n, c, 1) * (h * w)  # of each channel of each image
     index = np.concatenate([first[i % n] + part.pixels for i, part in enumerate(merged)], axis=1)  # (C, P)
-    weights = np.concatenate([part.weights for part in merged], axis=2)  # (4, C, P)
-    index, weights = _to_device(index, weights, output.device)
+    weighed = np.concatenate([part.weights for part in merged], axis=2)  # (4, C, P)
+    index, weighed = _to_device(index, weighed, output.device)
     columns = output.reshape(-1)[index]
     # Of a softmax near 1, float32 would leave no digit of -log p.
     columns = columns.double() if c > 1 or columns.dtype == torch.float64 else columns.float()
     n_towards = sum(lengths[:n])
     nll = torch.cat([towards(columns[:, :n_towards]), against(columns[:, n_towards:])], dim=1)
-    sums = [part.sum((1, 2)) for part in (weights * nll).split(lengths, dim=2)]
+    sums = [part.sum((1, 2)) for part in (weighed * nll).split(lengths, dim=2)]
     terms = torch.stack(sums, dim=1).reshape(len(TERMS), 2, n).sum(1)
     return terms if output.dtype == torch.float64 else terms.float()
 
