@@ -7,12 +7,12 @@ the first call of a fresh process; the share of a training step. Times are the l
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -134,9 +134,15 @@ def bytes_a_pixel(path: str) -> float:
     stored = np.load(path)
     call = forward_and_backward(stored["logits"], stored["points"])
     forward_and_backward(*draw(Scene(64, 64, 5, 4)))()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     call()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / stored["points"].size
+    return (peak_memory() - before) / stored["points"].size
+
+
+def peak_memory() -> int:
+    """Of this process, in bytes; what `getrusage` tells includes the process that started it."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
 
 
 def print_memory() -> None:

@@ -7,7 +7,7 @@ import torch
 from numba import njit
 from scipy import ndimage
 
-from lcfcn.subflood import Flooded, Tree, choose, join_regions, label_of, new_lake
+from lcfcn.subflood import Flooded, Lake, Tree, choose, join_regions, label_of, new_lake
 from lcfcn.watershed import black_top_hat, new_queue, places, rank_pixels, run_flood
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
@@ -171,7 +171,8 @@ def split_lines(probs: np.ndarray, clicks: np.ndarray, blobs: np.ndarray, roi_ma
             borders = places(*np.divmod(np.flatnonzero(lines.all_clicks), probs.shape[1]), probs.shape[1])
             doubtful = doubtful[np.argsort(blobs.reshape(-1)[doubtful], kind="stable")]
             by_blob = np.argsort(clicked_blobs, kind="stable")
-            _mark_own_lines(flooded, join_regions(flooded, borders), blobs, doubtful, by_blob, lines.in_blobs)
+            tree, lake = join_regions(flooded, borders), new_lake(len(cells))
+            _mark_own_lines(flooded, tree, lake, blobs, doubtful, by_blob, lines.in_blobs)
     return lines
 
 
@@ -214,10 +215,15 @@ def _mark_lines_in_blobs(flooded: Flooded, blobs: np.ndarray, crowded: np.ndarra
 
 @njit(cache=True, nogil=True)
 def _mark_own_lines(
-    flooded: Flooded, tree: Tree, blobs: np.ndarray, doubtful: np.ndarray, by_blob: np.ndarray, in_blobs: np.ndarray
+    flooded: Flooded,
+    tree: Tree,
+    lake: Lake,
+    blobs: np.ndarray,
+    doubtful: np.ndarray,
+    by_blob: np.ndarray,
+    in_blobs: np.ndarray,
 ) -> None:
     """Mark the lines of each blob's own flood on doubtful pixels; these and the clicks are sorted by blob."""
-    lake = new_lake(len(flooded.cells))
     width = blobs.shape[1]
     chosen, end = -1, 0
     for pixel in doubtful:

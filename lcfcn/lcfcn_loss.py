@@ -177,9 +177,11 @@ class LCFCNLoss(nn.Module):
             "term_weights": term_weights,
         }
 
-    def forward(self, logits: Tensor, points: Tensor, roi_mask: Tensor | None = None) -> Tensor:
-        """Loss of the logits; shapes as in `compute_lcfcn_loss`."""
-        return compute_lcfcn_loss(logits, points, roi_mask, **self.options)
+    def forward(
+        self, logits: Tensor, points: Tensor, roi_mask: Tensor | None = None, *, return_terms: bool = False
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
+        """Loss of the logits, and its terms on request; as `compute_lcfcn_loss`."""
+        return compute_lcfcn_loss(logits, points, roi_mask, **self.options, return_terms=return_terms)
 
     def extra_repr(self) -> str:
         """The options, for `print(model)`."""

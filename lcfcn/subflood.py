@@ -51,11 +51,15 @@ class Tree(NamedTuple):
 
     `parents` : (2 n,) int32, -1 at a root. `levels` : (2 n,) int32, at which a junction joins.
     `marks` : (2 n,) int32, the last group that a node was marked to hold.
+    `joins`, `asked` : (n,) int32, where a marker joins the last group that was asked about it, -1 if nowhere, and
+    which group this was.
     """
 
     parents: np.ndarray
     levels: np.ndarray
     marks: np.ndarray
+    joins: np.ndarray
+    asked: np.ndarray
 
 
 class Lake(NamedTuple):
@@ -71,9 +75,8 @@ class Lake(NamedTuple):
     ends: np.ndarray
 
 
-@njit(cache=True, nogil=True)
 def new_lake(n_cells: int) -> Lake:
-    """An empty lake."""
+    """An empty lake. What it never reaches of its arrays costs neither time nor memory."""
     places, labels = np.empty(n_cells, dtype=np.int32), np.empty(n_cells, dtype=np.int32)
     return Lake(np.zeros(n_cells, dtype=np.int32), places, labels, np.zeros(2, dtype=np.int64))
 
@@ -90,6 +93,8 @@ def join_regions(flooded: Flooded, borders: np.ndarray) -> Tree:
         np.full(2 * n_markers, -1, dtype=np.int32),
         np.full(2 * n_markers, AT_ONCE, dtype=np.int32),
         np.full(2 * n_markers, -1, dtype=np.int32),
+        np.full(n_markers, -1, dtype=np.int32),
+        np.full(n_markers, -1, dtype=np.int32),
     )
     tops = np.arange(2 * n_markers).astype(np.int32)  # of the tree that a node is in, as far as it is known
     n_nodes = n_markers
@@ -166,10 +171,14 @@ def label_of(place: int, group: int, flooded: Flooded, tree: Tree, lake: Lake) -
 @njit(cache=True, nogil=True)
 def _arrival(place: int, group: int, flooded: Flooded, tree: Tree) -> int:
     """Level at which the chosen group's flood reaches a pixel."""
-    node = flooded.cells[place] - 1
-    while node >= 0 and tree.marks[node] != group:
-        node = tree.parents[node]
-    return max(flooded.levels[place], tree.levels[node]) if node >= 0 else NEVER
+    marker = flooded.cells[place] - 1
+    if tree.asked[marker] != group:
+        node = marker
+        while node >= 0 and tree.marks[node] != group:
+            node = tree.parents[node]
+        tree.asked[marker], tree.joins[marker] = group, node
+    join = tree.joins[marker]
+    return max(flooded.levels[place], tree.levels[join]) if join >= 0 else NEVER
 
 
 @njit(cache=True, nogil=True)

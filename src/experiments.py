@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from types import NoneType
 
+from lcfcn.targets import TERMS
 from src.errors import UserError
 
 with warnings.catch_warnings():
@@ -16,13 +17,14 @@ with warnings.catch_warnings():
     from haven import haven_chk, haven_utils, haven_wizard
 
 REQUIRED = ("dataset", "model", "batch_size", "max_epoch", "dataset_size", "optimizer", "lr", "seed")
-OPTIONAL = ("betas", "weight_decay", "momentum", "schedule")
+OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss")
 SECTIONS = {
     "dataset": ("name", "transform"),
     "model": ("name", "base", "n_classes", "pretrained"),
     "dataset_size": ("train", "val"),
 }
 MODEL_OPTIONS = ("freeze_batch_norm", "output_stride")
+LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
 
 
 def check_exp_dict(exp_dict: dict) -> None:
@@ -41,6 +43,7 @@ def check_exp_dict(exp_dict: dict) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{key} is {value!r}; expected a whole number of 1 or more")
     _check_model(exp_dict["model"])
+    _check_loss(exp_dict.get("loss", {}))
     if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
         raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
     if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:
@@ -55,6 +58,20 @@ def _check_model(model: dict) -> None:
     ):
         if not isinstance(model.get(key), types) and (key in model or key == "base"):
             raise UserError(f"model.{key} is {model[key]!r}; expected {expected}")
+
+
+def _check_loss(loss: dict) -> None:
+    if not isinstance(loss, dict):
+        raise UserError(f"loss is {loss!r}; expected a dict with any of {', '.join(LOSS_OPTIONS)}")
+    _check_keys("loss", loss, (), LOSS_OPTIONS)
+    for key in ("spare_points", "divide_by_points"):
+        if not isinstance(loss.get(key, False), bool):
+            raise UserError(f"loss.{key} is {loss[key]!r}; expected True or False")
+    weights = loss.get("term_weights", {})
+    if not isinstance(weights, dict) or not all(
+        key in TERMS and isinstance(value, int | float) and 0 <= value < math.inf for key, value in weights.items()
+    ):
+        raise UserError(f"loss.term_weights is {weights!r}; expected a dict of {', '.join(TERMS)} to numbers from 0")
 
 
 def _check_keys(where: str, found: dict, required: tuple[str, ...], optional: tuple[str, ...] | None) -> None:
@@ -80,10 +97,11 @@ def override(exp_dict: dict, assignments: list[str]) -> dict:
         *sections, last = key.split(".")
         target = exp_dict
         for section in sections:
-            target = target.get(section)
+            # The one section that an experiment need not have.
+            target = target.setdefault("loss", {}) if sections == ["loss"] else target.get(section)
             if not isinstance(target, dict):
                 raise UserError(f"--set {key} is unknown: {_choices(exp_dict)}")
-        optional = {"": OPTIONAL, "model": MODEL_OPTIONS}.get(".".join(sections), ())
+        optional = {"": OPTIONAL, "model": MODEL_OPTIONS, "loss": LOSS_OPTIONS}.get(".".join(sections), ())
         # The readers know what a data set takes and refuse the rest.
         if last not in target and last not in optional and sections != ["dataset"]:
             raise UserError(f"--set {key} is unknown: {_choices(exp_dict)}")

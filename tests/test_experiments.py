@@ -57,11 +57,25 @@ def test_override_refuses_what_nothing_reads(bad):
         ({"dataset": "trancos"}, "dataset is 'trancos'"),
         ({"model": {"name": "lcfcn", "base": "x", "n_classes": 1}}, "no pretrained"),
         ({"model": {**DEMO["model"], "name": "unet"}}, "'unet'"),
+        ({"loss": "spare_points"}, "loss is 'spare_points'; expected a dict with any of spare_points"),
+        ({"loss": {"spare": True}}, "unknown spare"),
+        ({"loss": {"spare_points": 1}}, "loss.spare_points is 1; expected True or False"),
+        ({"loss": {"term_weights": {"split": 2}}}, "loss.term_weights is .*; expected a dict of image_level"),
+        ({"loss": {"term_weights": {"split_level": -1}}}, "numbers from 0"),
     ],
 )
 def test_check_names_what_is_wrong(change, message):
     with pytest.raises(UserError, match=message):
         experiments.check_exp_dict({**DEMO, **change})
+
+
+def test_options_of_the_loss_can_be_set_though_no_group_has_them():
+    changed = experiments.override(DEMO, ["loss.spare_points=True", "loss.term_weights={'split_level': 2}"])
+    assert changed["loss"] == {"spare_points": True, "term_weights": {"split_level": 2}}
+    experiments.check_exp_dict(changed)
+    assert "loss" not in DEMO
+    with pytest.raises(UserError, match="--set loss.spare is unknown"):
+        experiments.override(DEMO, ["loss.spare=True"])
 
 
 def test_find_by_group_by_id_and_from_the_folder(tmp_path):

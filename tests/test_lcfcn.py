@@ -100,6 +100,19 @@ def test_an_output_that_is_not_finite_is_told_with_the_images_name():
         model.train_on_batch(collate([sample([(3, 3, 1)])]))
 
 
+def test_the_options_of_the_loss_reach_the_training():
+    # Two clicks touch: the split lines run over both of them, unless spared.
+    batch = collate([sample([(9, 9, 1), (9, 10, 1)])] * 2)
+    scores = []
+    for options in ({}, {"loss": {"spare_points": True}}, {"loss": {"term_weights": {"split_level": 0}}}):
+        model = LCFCN({**EXP_DICT, **options}, Runtime("cpu"))
+        scores.append(model.train_on_batch(batch))
+    plain, spared, unsplit = scores
+    assert unsplit["train_split_level"] == 0 < plain["train_split_level"] != spared["train_split_level"]
+    assert plain["train_point_level"] == spared["train_point_level"] == unsplit["train_point_level"]
+    assert plain["train_loss"] == pytest.approx(sum(v for k, v in plain.items() if k != "train_loss"))
+
+
 def test_training_on_two_images_lowers_their_loss():
     data = get_dataset(
         {**EXP_DICT["dataset"], "image_size": 64, "n_train": 2, "min_objects": 2, "max_objects": 3}, "train", None

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from lcfcn.lcfcn_loss import NonFiniteError, blobs2points, compute_game, compute_lcfcn_loss, get_blobs
+from lcfcn.lcfcn_loss import LCFCNLoss, NonFiniteError, blobs2points, compute_game, get_blobs
 from lcfcn.metrics import dense_counts, mae, rmse
 from src import pictures
 from src.datasets.transforms import denormalize
@@ -47,6 +47,7 @@ class LCFCN:
         self.opt = make_optimizer(exp_dict, parameters, fused=runtime.is_cuda)
         self.scaler = runtime.make_scaler()
         self.schedule = make_schedule(exp_dict, self.opt, n_steps)
+        self.loss = LCFCNLoss(**exp_dict.get("loss", {}))
         self.stop = stop or StopRequest()
         self.sums: dict[str, float] = {}
 
@@ -107,8 +108,9 @@ class LCFCN:
         self.scaler.step(self.opt)
         self.scaler.update()
         self.schedule.step()
-        # The terms are on the host already: the loss need not be fetched from the device.
-        values = {f"train_{term}": float(value) for term, value in terms.items()}
+        # One copy from the device for all of them; their sum is the loss.
+        fetched = torch.stack(list(terms.values())).tolist()
+        values = {f"train_{term}": value for term, value in zip(terms, fetched, strict=True)}
         return {"train_loss": sum(values.values()), **values}
 
     def _training_logits(self, batch: dict) -> torch.Tensor:
@@ -126,7 +128,7 @@ class LCFCN:
 
     def _loss(self, logits: torch.Tensor, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         try:
-            return compute_lcfcn_loss(logits.float(), batch["points"], batch["roi"], return_terms=True)
+            return self.loss(logits, batch["points"], batch["roi"], return_terms=True)
         except NonFiniteError as error:
             raise _not_finite("loss", batch["meta"][error.index]) from None
 
