@@ -5,13 +5,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from exp_configs import EXP_GROUPS
 from src import checkpoints, experiments
+from src.cli import Parser, run_main
 from src.datasets import collate, get_dataset
 from src.datasets.base import PointDataset
-from src.errors import UserError, one_line
+from src.errors import UserError
 from src.models import LCFCN
 from src.runtime import PRECISIONS, EpochBatches, Runtime, Stopped, StopRequest, make_loader
 
@@ -33,6 +33,9 @@ def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], r
     val_loader = make_loader(datasets["val"], collate, runtime, workers=workers)
     pictured = [collate([datasets["val"][i]]) for i in range(min(N_PICTURES, len(datasets["val"])))]
 
+    def state() -> dict:
+        return {**model.get_state_dict(), "class_names": datasets["train"].class_names}
+
     with StopRequest() as stop:
         runtime.reset_peak_memory()
         model = LCFCN(exp_dict, runtime, n_steps=exp_dict["max_epoch"] * len(batches), stop=stop)
@@ -42,13 +45,13 @@ def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], r
             try:
                 scores = {"epoch": epoch, **model.train_on_loader(train_loader), **model.val_on_loader(val_loader)}
             except Stopped:
-                checkpoints.save_last(savedir, model.get_state_dict(), score_list, exp_dict)
+                checkpoints.save_last(savedir, state(), score_list, exp_dict)
                 raise
             score_list.append({**scores, "peak_memory_gib": runtime.peak_memory()})
             model.start_epoch()
             if checkpoints.is_best(score_list):
                 model.vis_on_loader(pictured, savedir / "images")
-            checkpoints.save_epoch(savedir, model.get_state_dict(), score_list, exp_dict)
+            checkpoints.save_epoch(savedir, state(), score_list, exp_dict)
             print(summary(score_list), flush=True)
             stop.check()
 
@@ -74,14 +77,6 @@ def summary(score_list: list[dict]) -> str:
         f"epoch {row['epoch']:3d}  train_loss {row['train_loss']:9.4f}  val_mae {row['val_mae']:7.3f} ({best_text})  "
         f"{row['images_per_second']:.1f} images/s  {row['train_seconds'] + row['val_seconds']:.0f} s"
     )
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, but a mistake is one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the mistake and exit with 2."""
-        self.exit(2, f"{self.prog}: error: {message}; see --help\n")
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -150,17 +145,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; 0 is well, 2 a user's mistake, 130 stopped by the user."""
     args = parse_args(argv)
     try:
-        run(args)
-    except UserError as error:
-        print(f"trainval.py: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return run_main("trainval.py", lambda: run(args))
     except Stopped:
         print("Stopped after the batch in hand, and saved: the same command without -r 1 goes on from here.")
-        return 130
     except KeyboardInterrupt:
         print("Stopped at once: the last checkpoint stays, and the same command without -r 1 goes on from it.")
-        return 130
-    return 0
+    return 130
 
 
 if __name__ == "__main__":

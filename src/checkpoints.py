@@ -61,7 +61,9 @@ def save_epoch(savedir: Path, state: dict, score_list: list[dict], exp_dict: dic
     """
     best = is_best(score_list)
     if best:
-        network = {"model": state["model"], "exp_dict": exp_dict, "epoch": score_list[-1]["epoch"]}
+        # All that predicting needs: exp_dict tells the network and how its images are normalised.
+        network = {key: state[key] for key in ("model", "class_names")}
+        network |= {"exp_dict": exp_dict, "epoch": score_list[-1]["epoch"]}
         write_whole(savedir / BEST, lambda file: torch.save(network, file))
         save_pickle(savedir / BEST_SCORES, score_list)
     save_last(savedir, state, score_list, exp_dict)

@@ -16,7 +16,7 @@ def rows(*scores):
 
 
 def save(savedir, *scores):
-    state = {"model": {"w": torch.full((2,), float(len(scores)))}}
+    state = {"model": {"w": torch.full((2,), float(len(scores)))}, "class_names": ["cow"]}
     return checkpoints.save_epoch(savedir, state, rows(*scores), EXP_DICT)
 
 
@@ -25,6 +25,8 @@ def test_nan_never_freezes_the_best_model_rule(tmp_path):
     assert saved == [False, True, False, True, False, False]
     best = checkpoints.load_checkpoint(tmp_path / checkpoints.BEST)
     assert best["epoch"] == 3
+    assert best["class_names"] == ["cow"]
+    assert best["exp_dict"] == EXP_DICT
     assert best["model"]["w"].tolist() == [4, 4]
     assert len(pickle.loads((tmp_path / checkpoints.BEST_SCORES).read_bytes())) == 4
     assert len(pickle.loads((tmp_path / checkpoints.SCORES).read_bytes())) == 6
