@@ -152,6 +152,8 @@ def split_lines(probs: np.ndarray, clicks: np.ndarray, blobs: np.ndarray, roi_ma
     Few blobs need more than the flood from all clicks: those that another click's flood enters or touches.
     `lcfcn.subflood` tells what their own floods would have given there.
     """
+    # The kernels are compiled for one memory order.
+    probs, roi_mask, blobs = (np.ascontiguousarray(array) for array in (probs, roi_mask, blobs))
     stride = probs.shape[1] + 2
     ranks = rank_pixels(black_top_hat(probs, roi_mask), roi_mask)
     seeds = places(*np.divmod(clicks, probs.shape[1]), probs.shape[1])

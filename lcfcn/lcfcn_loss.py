@@ -255,6 +255,8 @@ def _check_mask(name: str, mask: Tensor, output: Tensor, expected: tuple[int, in
 def _check_classes(points: Tensor, name: str, n_channels: int) -> None:
     n_classes = max(n_channels - 1, 1)
     least, greatest = (value.item() for value in points.aminmax())
+    if points.is_floating_point() and not (points == points.round()).all():
+        raise ValueError("points hold fractions; expected whole numbers, 0 or a class: pass clicks, not a density map")
     if not 0 <= least <= greatest <= n_classes:
         raise ValueError(
             f"points hold the values {least} to {greatest}; expected 0 for nothing and 1 to {n_classes} "

@@ -333,6 +333,13 @@ def test_one_image_with_and_without_the_batch_dimension():
     assert torch.equal(compute_lcfcn_loss(logits, points, roi[None]), expected)
 
 
+def test_bool_points_are_clicks_and_fractions_are_refused():
+    logits, points = scene()
+    assert torch.equal(compute_lcfcn_loss(logits, points.bool()), compute_lcfcn_loss(logits, points))
+    with pytest.raises(ValueError, match="points hold fractions"):
+        compute_lcfcn_loss(logits, points * 0.5)
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.float32])
 def test_points_and_regions_of_any_number_type(dtype):
     logits, points = scene(n_channels=3)
