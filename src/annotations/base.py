@@ -5,7 +5,9 @@ A format is a module of this package with
 - `NAME`, a str for people;
 - `recognises(path: Path) -> bool`, by content and cheaply, of a file or a folder; it never raises;
 - `read(path: Path, images: Path | None) -> list[Clicks]`, one entry per annotated image in the order of the source,
-  with an empty `point_list` where there is no object; `images` is the folder that --images named.
+  with an empty `point_list` where there is no object; `images` is the folder that --images named;
+- and, only where annotations are images themselves, `is_annotation(path: Path) -> bool`, by name: they are none of the
+  images that could be annotated.
 
 Coordinates are those of the image as viewers show it, EXIF rotation applied: 0-based floats, (0, 0) the top-left corner
 of the first pixel. Whatever has an extent (a box, polygon, circle, mask) is clicked in the centre of its bounding box.
@@ -15,7 +17,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from xml.etree.ElementTree import Element, ParseError
@@ -214,6 +216,26 @@ def box_centre(vertices: Iterable[tuple[float, float]]) -> tuple[float, float]:
     return min(xs) / 2 + max(xs) / 2, min(ys) / 2 + max(ys) / 2
 
 
+def read_each(
+    path: Path, suffixes: tuple[str, ...], fits: Callable[[Path], bool], read_one: Callable[[Path], list[Clicks]]
+) -> list[Clicks]:
+    """What `read_one` gives of the file, or of all files of a folder that end so; each must fit.
+
+    A file that doesn't fit is an error: it may be a damaged one, whose image would silently count as not annotated.
+    """
+    found: dict[str, tuple[Path, Clicks]] = {}
+    for file in files_of(path, *suffixes):
+        if not fits(file):
+            raise AnnotationError(f"{file} is of another format than the rest of {path}: name one file, or move it out")
+        for clicks in read_one(file):
+            if clicks.image in found:
+                other = found[clicks.image][0]
+                raise AnnotationError(f"{other} and {file} both annotate {clicks.image}: name one file, or join them")
+            found[clicks.image] = file, clicks
+        check_amount(sum(len(clicks.point_list) for _, clicks in found.values()), path)
+    return [clicks for _, clicks in found.values()]
+
+
 def mappings(value: object, path: Path, what: str) -> Iterator[dict]:
     """The members of a JSON list, each of which must be an object."""
     if not isinstance(value, list) or not all(isinstance(member, dict) for member in value):
@@ -222,6 +244,8 @@ def mappings(value: object, path: Path, what: str) -> Iterator[dict]:
 
 
 def _short(value: object) -> str:
-    """A value in few characters, for a message."""
+    """A value in few characters, for a message; what is nested is not looked into."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
     text = " ".join(str(value).split()) if isinstance(value, Exception) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
