@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lcfcn.metrics import compute_game, dense_counts, mae, rmse
+from lcfcn.metrics import bias, compute_game, dense_counts, mae, mrmse, mrmse_nz, nae, rmse
 
 SHAPES = [(1, 1), (1, 5), (4, 4), (5, 7), (7, 3), (13, 9), (16, 23)]
 
@@ -90,9 +90,11 @@ def test_dense_counts_of_no_points(empty):
     np.testing.assert_array_equal(counts, np.zeros((2, 3)))
 
 
-def test_dense_counts_refuses_points_beyond_the_image():
-    with pytest.raises(IndexError):
-        dense_counts(np.array([[2.0, 0.0]]), (2, 3))
+@pytest.mark.parametrize("point", [(2.0, 0.0), (0.0, 3.0), (-0.5, 1.0), (1.0, -1e-9), (np.nan, 0.0), (1e300, 0.0)])
+def test_dense_counts_refuses_points_beyond_the_image(point):
+    """A negative coordinate would count at the other end."""
+    with pytest.raises(IndexError, match=r"lies outside an image of 2 by 3 pixels: move it"):
+        dense_counts(np.array([[1.0, 1.0], point]), (2, 3))
 
 
 def test_mae_and_rmse_by_hand():
@@ -103,3 +105,61 @@ def test_mae_and_rmse_by_hand():
     assert rmse([-2.5, 2.5]) == 2.5
     # Small integer types hold no squares of crowds.
     assert rmse(np.array([300, -300], dtype=np.int16)) == 300
+
+
+def test_bias_by_hand():
+    assert bias(np.array([3, -4, 0, -1])) == -0.5
+
+
+def test_nae_by_hand():
+    """1/4, 2/2 and 0; the image without an object is left out."""
+    assert nae([5, 0, 10, 7], [4, 2, 10, 0]) == pytest.approx((0.25 + 1 + 0) / 3)
+    assert nae([2.5], [2]) == 0.25
+
+
+def test_nae_image_by_image():
+    rng = np.random.default_rng(5)
+    pred, true = rng.poisson(4, 200), rng.poisson(1, 200)
+    quotients = [abs(int(p) - int(t)) / int(t) for p, t in zip(pred, true, strict=True) if t > 0]
+    assert 0 < len(quotients) < 200
+    assert nae(pred, true) == pytest.approx(sum(quotients) / len(quotients))
+
+
+def test_nae_without_any_object_is_nan():
+    assert np.isnan(nae([0, 3], [0, 0]))
+    assert np.isnan(nae([], []))
+
+
+COUNTS = np.array([[3, 0, 0], [0, 1, 0], [5, 4, 2]]), np.array([[0, 0, 0], [4, 1, 0], [5, 0, 0]])
+
+
+def test_mrmse_by_hand():
+    """Errors of the classes: 3, -4, 0; 0, 0, 4; 0, 0, 2."""
+    assert mrmse(*COUNTS) == pytest.approx((np.sqrt(25 / 3) + np.sqrt(16 / 3) + np.sqrt(4 / 3)) / 3)
+
+
+def test_mrmse_nz_by_hand():
+    """The first class has objects in the images of errors -4 and 0, the second in that of 0, the third in none."""
+    assert mrmse_nz(*COUNTS) == pytest.approx((np.sqrt(16 / 2) + 0) / 2)
+
+
+def test_mrmse_class_by_class():
+    rng = np.random.default_rng(6)
+    pred, true = rng.poisson(3, (50, 4)).astype(np.uint8), rng.poisson(1, (50, 4)).astype(np.uint8)
+    plain, nz = [], []
+    for k in range(4):
+        squares = [(int(p) - int(t)) ** 2 for p, t in zip(pred[:, k], true[:, k], strict=True)]
+        with_object = [square for square, t in zip(squares, true[:, k], strict=True) if t]
+        plain.append((sum(squares) / len(squares)) ** 0.5)
+        nz.append((sum(with_object) / len(with_object)) ** 0.5)
+    assert mrmse(pred, true) == pytest.approx(sum(plain) / 4)
+    assert mrmse_nz(pred, true) == pytest.approx(sum(nz) / 4)
+
+
+def test_mrmse_of_one_class_is_the_rmse():
+    pred, true = np.array([[3], [1]]), np.array([[1], [1]])
+    assert mrmse(pred, true) == rmse((pred - true)[:, 0])
+
+
+def test_mrmse_nz_without_any_object_is_nan():
+    assert np.isnan(mrmse_nz([[1, 2]], [[0, 0]]))
