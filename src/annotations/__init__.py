@@ -3,9 +3,10 @@
 from pathlib import Path
 from types import ModuleType
 
+from src.annotations import coco, csv_points, cvat, dots, labelme
 from src.annotations.base import AnnotationError
 
-FORMATS: tuple[ModuleType, ...] = ()
+FORMATS: tuple[ModuleType, ...] = (csv_points, labelme, cvat, coco, dots)
 
 
 def recognise(path: Path) -> ModuleType:
