@@ -1,0 +1,179 @@
+"""Count and locate objects on a picture with a trained network, whatever the picture's size."""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lcfcn.blobs import class_masks
+from src import checkpoints
+from src.bands import BandBlobs
+from src.datasets.transforms import TRANSFORMS
+from src.errors import UserError
+from src.experiments import check_exp_dict
+from src.models import LCFCN
+from src.runtime import Runtime, StopRequest
+from src.tiles import GRID, as_batch, fits, probability_bands
+
+TILE = 1536
+"""Side of what the network is given at once, in pixels."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The n objects found on one picture, class by class, from top to bottom.
+
+    `points` (n, 2) float64, x and y of the centre of the blob's pixel nearest its centroid; `labels` (n,) int64, 1..K;
+    `scores` (n,) float64, the mean probability of the class over the blob, above 1/2 for one class; `areas` (n,)
+    int64, the blob's pixels; `class_map` (H, W) uint8 or uint16, the class of each pixel, 0 = background.
+    """
+
+    points: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    areas: np.ndarray
+    class_map: np.ndarray
+
+
+class Predictor:
+    """A trained network that predicts.
+
+    Parameters
+    ----------
+    model : LCFCN
+        Set to eval mode.
+    class_names : list of str
+        One a class.
+    tile : int
+        Side of what the network is given at once, in pixels; larger pictures run in overlapping tiles.
+    stop : StopRequest, optional
+        Asked after each tile; `Stopped` is raised when it says so.
+    """
+
+    def __init__(
+        self, model: LCFCN, class_names: list[str], *, tile: int = TILE, stop: StopRequest | None = None
+    ) -> None:
+        if tile < 3 * GRID:
+            raise UserError(f"--tile is {tile}; expected {3 * GRID} pixels or more")
+        self.model = model
+        self.class_names = class_names
+        self.tile = tile
+        self.stop = stop or StopRequest()
+        model.model_base.eval()
+
+    @classmethod
+    def load(cls, path: Path, runtime: Runtime, *, tile: int = TILE, stop: StopRequest | None = None) -> "Predictor":
+        """Build the network of a checkpoint, or of an experiment's folder (its best, else its last), with its weights.
+
+        Nothing but the checkpoint is needed: the pretrained weights that training began from are not looked for.
+
+        Raises
+        ------
+        UserError
+            If there is no checkpoint, or it is damaged, holds no experiment or does not fit it.
+        """
+        checkpoint = checkpoints.load_checkpoint(find_checkpoint(path))
+        exp_dict = _checked_experiment(checkpoint, path)
+        n_classes = exp_dict["model"]["n_classes"]
+        model = LCFCN({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}}, runtime)
+        model.load_state_dict({"model": checkpoint["model"]})
+        return cls(model, _class_names(checkpoint, n_classes, path), tile=tile, stop=stop)
+
+    def fits(self, image: np.ndarray) -> bool:
+        """Whether a picture runs at once, so that several of its size may be given to `predict_batch`."""
+        return fits(image, self.tile)
+
+    def predict(self, image: np.ndarray, name: str = "given") -> Prediction:
+        """Find the objects on an (H, W, 3) uint8 RGB picture of any size; `name` is for messages.
+
+        Raises
+        ------
+        UserError
+            If the network's output is not finite, or memory does not suffice.
+        Stopped
+            If the stop was asked for between two tiles.
+        """
+        with _memory_told():
+            bands = probability_bands(self.model, image, name, self.tile, self.stop.check)
+            return self._found(image.shape[:2], bands)
+
+    def predict_batch(self, images: list[np.ndarray], names: list[str]) -> list[Prediction]:
+        """`predict` for pictures of one size that fit, in one step of the network."""
+        with _memory_told():
+            probs = self.model.predict_probs(as_batch(images, names, self.model.transform))
+            return [self._found(image.shape[:2], [p]) for image, p in zip(images, probs, strict=True)]
+
+    def _found(self, size: tuple[int, int], bands: Iterable[np.ndarray]) -> Prediction:
+        """Objects from bands (C, h, W) of probabilities."""
+        n_classes = len(self.class_names)
+        class_map = np.zeros(size, dtype=np.min_scalar_type(n_classes))
+        blobs = [BandBlobs() for _ in range(n_classes)]
+        heights = []
+        for probs in bands:
+            top = sum(heights)
+            heights.append(probs.shape[1])
+            masks = class_masks(probs[None])[0]
+            for k, mask in enumerate(masks):
+                class_map[top : top + len(mask)][mask] = k + 1
+                blobs[k].add(mask, probs[k - n_classes])  # the channels from the end: the background comes first
+        strips = np.split(class_map, np.cumsum(heights)[:-1])
+        tables = [found.table(strip == k for strip in strips) for k, found in enumerate(blobs, start=1)]
+        return Prediction(
+            points=np.concatenate([table.pixels for table in tables])[:, ::-1] + 0.5,
+            labels=np.repeat(np.arange(1, n_classes + 1), [len(table.areas) for table in tables]),
+            scores=np.concatenate([table.scores for table in tables]),
+            areas=np.concatenate([table.areas for table in tables]),
+            class_map=class_map,
+        )
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The file itself, or the best or else the last checkpoint of an experiment's folder; UserError without one."""
+    if not os.path.isdir(path):
+        return path
+    for name in (checkpoints.BEST, checkpoints.LAST):
+        if os.path.isfile(path / name):
+            return path / name
+    raise UserError(
+        f"{path} holds no {checkpoints.BEST} and no {checkpoints.LAST}; expected a checkpoint or the folder of an "
+        "experiment: check -c"
+    )
+
+
+def _checked_experiment(checkpoint: dict, path: Path) -> dict:
+    exp_dict = checkpoint.get("exp_dict")
+    if not isinstance(exp_dict, dict):
+        raise UserError(
+            f"{path} does not say which network it holds (no 'exp_dict'): pass a checkpoint that trainval.py wrote"
+        )
+    check_exp_dict(exp_dict)
+    transform = exp_dict["dataset"]["transform"]
+    if not isinstance(transform, str) or transform not in TRANSFORMS:
+        raise UserError(f"{path} has the unknown dataset.transform {transform!r}: known are {', '.join(TRANSFORMS)}")
+    return exp_dict
+
+
+def _class_names(checkpoint: dict, n_classes: int, path: Path) -> list[str]:
+    """The checkpoint's names of its classes; older checkpoints lack them."""
+    default = ["object"] if n_classes == 1 else [f"class {k}" for k in range(1, n_classes + 1)]
+    names = checkpoint.get("class_names", default)
+    if not isinstance(names, list) or len(names) != n_classes or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path} has the class_names {str(names)[:80]}; expected {n_classes} names in a list")
+    return names
+
+
+@contextlib.contextmanager
+def _memory_told() -> Iterator[None]:
+    """Tell in one line that memory does not suffice."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch has a class of its own for a GPU's memory only.
+        told = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not told:
+            raise
+        raise UserError("memory does not suffice: choose a smaller --batch-size, or a smaller --tile") from None
