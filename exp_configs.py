@@ -22,6 +22,12 @@ TRANCOS = {"name": "trancos", "transform": "rgb_normalize"}
 SEEN_FROM_ABOVE = {"scale": [0.5, 1.25], "crop": 320, "hflip": True, "vflip": True, "jitter": 0.4}
 SHANGHAI = {"name": "shanghai", "part": "B", "transform": "rgb_normalize"}
 
+OWN = {
+    "name": "points",
+    "transform": "rgb_normalize",
+    "augment": {"scale": [0.75, 1.25], "crop": 256, "hflip": True, "vflip": True, "jitter": 0.3},
+}
+
 EXP_GROUPS = {
     # The paper's recipe on TRANCOS (403 training and 420 validation images), for a GPU. Not run to the end here.
     "trancos": hu.cartesian_exp_group(
@@ -97,6 +103,21 @@ EXP_GROUPS = {
             "model": model("fcn8_mobilenet_v2", pretrained=None, output_stride=4),
             "batch_size": 8,
             "max_epoch": 8,
+            "dataset_size": ALL,
+            **LIGHT_ADAMW,
+            "lr": 1e-3,
+            "seed": 0,
+        }
+    ),
+    # Your own images, as scripts/import_points.py leaves them, for one kind of object. For several, give their number,
+    # and perhaps their names in the order that the scores are to have (sorted by name otherwise):
+    # --set model.n_classes=2 "dataset.classes=['cell', 'debris']". Not measured yet.
+    "own": hu.cartesian_exp_group(
+        {
+            "dataset": OWN,
+            "model": model("fcn8_mobilenet_v2", output_stride=4),
+            "batch_size": 4,
+            "max_epoch": 30,
             "dataset_size": ALL,
             **LIGHT_ADAMW,
             "lr": 1e-3,

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from src.datasets import DATASETS, DataError, PointDataset, collate, get_dataset
 from src.datasets.base import Record
 from src.errors import UserError
+from src.images import ImageError
 
 TRANCOS = {"name": "trancos", "transform": "rgb_normalize"}
 SHANGHAI_B = {"name": "shanghai", "part": "B", "transform": "rgb_normalize"}
@@ -30,8 +31,8 @@ def refused(dataset_dict, datadir, split="train", **options):
 
 
 def damaged(dataset, index=0):
-    """The one line of a DataError of reading one image."""
-    with pytest.raises(DataError) as error:
+    """The one line of a DataError or ImageError of reading one image."""
+    with pytest.raises((DataError, ImageError)) as error:
         dataset[index]
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -59,8 +60,8 @@ def check_contract(sample, n_classes):
 
 
 def test_the_registry():
-    assert list(DATASETS) == ["trancos", "shanghai", "synthetic"]
-    assert [dataset.needs_datadir for dataset in DATASETS.values()] == [True, True, False]
+    assert list(DATASETS) == ["trancos", "shanghai", "synthetic", "points"]
+    assert [dataset.needs_datadir for dataset in DATASETS.values()] == [True, True, False, True]
     assert issubclass(DataError, UserError)
     assert issubclass(DataError, ValueError)
 
@@ -548,5 +549,5 @@ def test_a_damaged_file_is_named_from_a_worker_too(tmp_path):
     path = root / "images" / "image-1-000001.jpg"
     path.write_bytes(path.read_bytes()[:300])
     loader = DataLoader(get_dataset(TRANCOS, "train", root), collate_fn=collate, num_workers=1)
-    with pytest.raises(DataError, match="image-1-000001.jpg"):
+    with pytest.raises(ImageError, match="image-1-000001.jpg"):
         next(iter(loader))

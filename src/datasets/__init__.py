@@ -2,13 +2,19 @@
 
 from src.datasets.base import SPLITS, DataError, PointDataset, is_whole
 from src.datasets.batch import collate
+from src.datasets.points import Points
 from src.datasets.shanghai import Shanghai
 from src.datasets.synthetic import Synthetic
 from src.datasets.trancos import Trancos
 
 __all__ = ["DATASETS", "DataError", "PointDataset", "collate", "get_dataset"]
 
-DATASETS: dict[str, type[PointDataset]] = {"trancos": Trancos, "shanghai": Shanghai, "synthetic": Synthetic}
+DATASETS: dict[str, type[PointDataset]] = {
+    "trancos": Trancos,
+    "shanghai": Shanghai,
+    "synthetic": Synthetic,
+    "points": Points,
+}
 
 
 def get_dataset(

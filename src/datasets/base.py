@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -256,15 +255,6 @@ def require_files(paths: list[Path]) -> None:
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise DataError(f"{missing[0]} is missing{more}: unpack the data set again, or take its image off the list")
-
-
-def read_rgb(path: Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8; grey ones get three equal channels."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image ({_flat(error)}): fetch or convert it again") from None
 
 
 def read_mat(path: Path) -> dict:

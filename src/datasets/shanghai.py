@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.datasets.base import DataError, PointDataset, Record, read_mat, read_rgb, require_files
+from src.datasets.base import DataError, PointDataset, Record, read_mat, require_files
+from src.images import read_image
 
 PARTS = ("A", "B")
 
@@ -50,7 +51,7 @@ class Shanghai(PointDataset):
 
     def read(self, index: int) -> Record:
         """Read an image and the heads annotated in it."""
-        image = read_rgb(self.paths[index])
+        image = read_image(self.paths[index])
         xy = _read_heads(_truth_of(self.paths[index]))
         return Record(image, xy[:, ::-1], np.ones(len(xy), dtype=int), np.ones(image.shape[:2], dtype=bool))
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.datasets.base import DataError, PointDataset, Record, read_mat, read_rgb, require_files
+from src.datasets.base import DataError, PointDataset, Record, read_mat, require_files
+from src.images import read_image
 
 NAMES = ("TRANCOS_v3", "trancos_layout")
 LISTS = {"train": "training.txt", "val": "validation.txt", "test": "test.txt"}
@@ -45,7 +46,7 @@ class Trancos(PointDataset):
     def read(self, index: int) -> Record:
         """Read an image; its clicks are the red dots."""
         path = self.paths[index]
-        image = read_rgb(path)
+        image = read_image(path)
         pixels, roi = _read_truth(path)
         if roi.shape != image.shape[:2]:
             raise DataError(
@@ -72,7 +73,7 @@ def _beside(image: Path) -> tuple[Path, Path, Path]:
 def _read_truth(image: Path) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of each red dot (n, 2) int, and the region of interest (H, W) bool."""
     dots_path, mask_path, text_path = _beside(image)
-    dots = read_rgb(dots_path)
+    dots = read_image(dots_path)
     pixels = np.argwhere((dots[..., 0] > 127) & (dots[..., 1] <= 127) & (dots[..., 2] <= 127))
     _check_coordinates(text_path, dots_path, pixels)
     mask = read_mat(mask_path)
