@@ -9,14 +9,13 @@ import glob
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from lcfcn.blobs import label_blobs  # noqa: E402
@@ -24,7 +23,7 @@ from src import exports, pictures  # noqa: E402
 from src.cli import Parser, run_main  # noqa: E402
 from src.errors import UserError, one_line  # noqa: E402
 from src.files import write_whole  # noqa: E402
-from src.images import IMAGE_SUFFIXES, MAX_PIXELS, read_image  # noqa: E402
+from src.images import IMAGE_SUFFIXES, MAX_PIXELS, image_size, read_image  # noqa: E402
 from src.predictor import TILE, Prediction, Predictor  # noqa: E402
 from src.runtime import PRECISIONS, Runtime, Stopped, StopRequest  # noqa: E402
 
@@ -32,24 +31,73 @@ EPILOG = """It writes counts.csv (image,class,count; a row also for none), point
 centre of the blob's middle pixel, the mean probability over the blob, its pixels), overlays/IMAGE.png, what --export
 names, and failed.csv (image,reason). Exit code: 0 all well, 1 some images failed, 2 none could be done, 130 stopped."""
 OVERLAY_SIDE = 2048
-"""Overlays of larger images are scaled down to it."""
+"""The longest side of an overlay, in pixels."""
 STOPPED = 130
+EXPORTS = ("cvat", "geojson", "labelme")
 
 
 @dataclass
-class Results:
-    """What is done so far: per image name the rows of the CSV files, the reasons of failures, and what CVAT needs."""
+class Outputs:
+    """What is done so far. Files of an image are written at once, the tables by `write_tables`.
 
+    `counts`, `points` and `failed` are the rows of the tables, `cvat` the images of cvat.xml, `labelme_files` the names
+    that are taken.
+    """
+
+    out: Path
+    class_names: list[str]
+    draws: bool
+    exports: list[str]
     counts: list[tuple] = field(default_factory=list)
     points: list[tuple] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     cvat: list[exports.ImagePoints] = field(default_factory=list)
+    labelme_files: set[Path] = field(default_factory=set)
     n_done: int = 0
 
     def fail(self, name: str, error: Exception) -> None:
         """Note a failure, and tell it."""
         self.failed.append((name, one_line(error)))
         tqdm.write(f"predict.py: {name}: {one_line(error)}", file=sys.stderr)
+
+    def keep(self, name: str, path: Path, image: np.ndarray, prediction: Prediction) -> None:
+        """Write an image's overlay and exports, then note its rows; UserError if a file can't be written."""
+        labels = [self.class_names[label - 1] for label in prediction.labels]
+        counts = np.bincount(prediction.labels, minlength=len(self.class_names) + 1)[1:].tolist()
+        counted = list(zip(self.class_names, counts, strict=True))
+        points = [(x, y, label) for (x, y), label in zip(prediction.points.tolist(), labels, strict=True)]
+        if self.draws:
+            caption = "   ".join(f"{label}: {count}" for label, count in counted)
+            target = self.out / "overlays" / f"{name}.png"
+            make_folder(target.parent)
+            pictures.save_png(target, overlay(image, prediction, caption))
+        if "geojson" in self.exports:
+            write_bytes(self.out / "geojson" / f"{name}.geojson", exports.qupath_geojson(points))
+        if "labelme" in self.exports:
+            self._write_labelme(name, path, image.shape[:2], points)
+        if "cvat" in self.exports:
+            exports.check_xml(name)
+            self.cvat.append(exports.ImagePoints(name, image.shape[:2], points))
+        self.counts += [(name, label, count) for label, count in counted]
+        measures = zip(points, prediction.scores.tolist(), prediction.areas.tolist(), strict=True)
+        self.points += [(name, x, y, label, f"{score:.4f}", area) for (x, y, label), score, area in measures]
+        self.n_done += 1
+
+    def _write_labelme(self, name: str, path: Path, size: tuple[int, int], points: exports.Points) -> None:
+        file = Path(name).with_suffix(".json")  # labelme --output looks for it under this name
+        file = Path(f"{name}.json") if file in self.labelme_files else file
+        self.labelme_files.add(file)
+        target = self.out / "labelme" / file
+        where = Path(os.path.relpath(path, os.path.abspath(target.parent))).as_posix()
+        write_bytes(target, exports.labelme_json(points, where, size))
+
+    def write_tables(self) -> None:
+        """Write the tables of what is done, each whole."""
+        write_csv(self.out / "counts.csv", ("image", "class", "count"), self.counts)
+        write_csv(self.out / "points.csv", ("image", "x", "y", "class", "score", "area"), self.points)
+        write_csv(self.out / "failed.csv", ("image", "reason"), self.failed)
+        if "cvat" in self.exports:
+            write_bytes(self.out / "cvat.xml", exports.cvat_xml(self.cvat))
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -69,9 +117,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--max-pixels", type=int, default=MAX_PIXELS, help=f"larger images are refused (default {MAX_PIXELS:,})"
     )
     parser.add_argument("--frame", type=int, default=0, help="which frame of multi-frame files, from 0 (default 0)")
-    parser.add_argument(
-        "--export", nargs="+", default=[], choices=tuple(sorted(EXPORTS)), help="files for annotation tools"
-    )
+    parser.add_argument("--export", nargs="+", default=[], choices=EXPORTS, help="files for annotation tools")
     parser.add_argument("--no-overlays", action="store_true", help="draw no overlays")
     args = parser.parse_args(argv)
     if args.batch_size < 1:
@@ -122,41 +168,79 @@ def run(args: argparse.Namespace) -> int:
     with StopRequest() as stop:
         predictor = Predictor.load(args.checkpoint, Runtime(args.device, args.precision), tile=args.tile, stop=stop)
         make_folder(args.out)
-        results, stopped = Results(), False
+        outputs = Outputs(args.out, predictor.class_names, draws=not args.no_overlays, exports=args.export)
+        stopped = False
         try:
-            predict_all(files, predictor, args, results)
+            predict_all(files, predictor, args, outputs)
         except (Stopped, KeyboardInterrupt):
             stopped = True
-        write_results(results, args)
-    print(f"{results.n_done} of {len(files)} images done, {len(results.failed)} failed, in {args.out}")
+        outputs.write_tables()
+    print(f"{outputs.n_done} of {len(files)} images done, {len(outputs.failed)} failed, in {args.out}")
     if stopped:
         return STOPPED
-    return 0 if not results.failed else 1 if results.n_done else 2
+    return 0 if not outputs.failed else 1 if outputs.n_done else 2
 
 
-def predict_all(files: dict[str, Path], predictor: Predictor, args: argparse.Namespace, results: Results) -> None:
-    """Read, predict and draw image after image; one that fails is noted and the rest goes on."""
+def predict_all(files: dict[str, Path], predictor: Predictor, args: argparse.Namespace, outputs: Outputs) -> None:
+    """Read, predict and draw group after group; an image that fails is noted and the rest goes on."""
     with tqdm(total=len(files), desc="images", unit="image") as bar:
-        for batch in batches(read_all(files, args, results), predictor, args.batch_size):
-            for name, image, prediction in predict_each(batch, predictor, results):
-                try:
-                    keep(name, files[name], image, prediction, predictor.class_names, args, results)
-                except UserError as error:
-                    results.fail(name, error)
-            bar.update(results.n_done + len(results.failed) - bar.n)
+        for group in groups(files, predictor, args.batch_size):
+            predict_group({name: files[name] for name in group}, predictor, args, outputs)
+            bar.update(len(group))
             predictor.stop.check()
 
 
-def read_all(files: dict[str, Path], args: argparse.Namespace, results: Results) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and (H, W, 3) uint8 pixels of each image that can be read."""
+def groups(files: dict[str, Path], predictor: Predictor, batch_size: int) -> Iterator[list[str]]:
+    """Neighbours of one size together, as many as `batch_size`; what runs in tiles, or can't be read, is alone."""
+    group: list[str] = []
+    size = None
+    for name, path in files.items():
+        found = header_size(path) if batch_size > 1 else None
+        if group and (found is None or found != size or len(group) == batch_size or not predictor.fits(found)):
+            yield group
+            group = []
+        group.append(name)
+        size = found
+    if group:
+        yield group
+
+
+def header_size(path: Path) -> tuple[int, int] | None:
+    """Height and width of an image; None if it can't be read, which is told when its turn comes."""
+    try:
+        return image_size(path)
+    except UserError:
+        return None
+
+
+def predict_group(files: dict[str, Path], predictor: Predictor, args: argparse.Namespace, outputs: Outputs) -> None:
+    """Predict a few images at once, and write what was found; pixels live no longer than this."""
+    images = {}
     for name, path in files.items():
         try:
             check_name(name)
-            image = read_image(path, frame=args.frame, max_pixels=args.max_pixels)
+            images[name] = read_image(path, frame=args.frame, max_pixels=args.max_pixels)
         except UserError as error:
-            results.fail(name, error)
-        else:
-            yield name, image
+            outputs.fail(name, error)
+    at_once = predict_at_once(images, predictor)
+    for name, image in images.items():
+        try:
+            prediction = at_once[name] if name in at_once else predictor.predict(image, name)
+            outputs.keep(name, files[name], image, prediction)
+        except UserError as error:
+            outputs.fail(name, error)
+
+
+def predict_at_once(images: dict[str, np.ndarray], predictor: Predictor) -> dict[str, Prediction]:
+    """Predictions of several images of one size by name; none if that can't be done."""
+    shapes = {image.shape for image in images.values()}  # frames of a file may differ from its header
+    if len(images) < 2 or len(shapes) > 1 or not predictor.fits(*shapes):
+        return {}
+    try:
+        found = predictor.predict_batch(list(images.values()), list(images))
+    except UserError:  # one by one it shows whose error it is
+        return {}
+    return dict(zip(images, found, strict=True))
 
 
 def check_name(name: str) -> None:
@@ -167,114 +251,17 @@ def check_name(name: str) -> None:
         raise UserError("its name is not UTF-8: rename the file") from None
 
 
-def batches(
-    images: Iterable[tuple[str, np.ndarray]], predictor: Predictor, size: int
-) -> Iterator[list[tuple[str, np.ndarray]]]:
-    """Neighbouring images of one size together, as many as `size`; one that runs in tiles is alone."""
-    batch: list[tuple[str, np.ndarray]] = []
-    for name, image in images:
-        together = batch and image.shape == batch[0][1].shape and predictor.fits(image)
-        if batch and (not together or len(batch) == size):
-            yield batch
-            batch = []
-        batch.append((name, image))
-    if batch:
-        yield batch
-
-
-def predict_each(
-    batch: list[tuple[str, np.ndarray]], predictor: Predictor, results: Results
-) -> Iterator[tuple[str, np.ndarray, Prediction]]:
-    """Name, image and prediction of each image of a batch; if the batch fails, one by one."""
-    names, images = zip(*batch, strict=True)
-    try:
-        single = len(batch) == 1
-        found = [predictor.predict(images[0], names[0])] if single else predictor.predict_batch(images, names)
-    except UserError as error:
-        if len(batch) == 1:
-            results.fail(names[0], error)
-        else:
-            for one in batch:
-                yield from predict_each([one], predictor, results)
-    else:
-        yield from zip(names, images, found, strict=True)
-
-
-def keep(
-    name: str,
-    path: Path,
-    image: np.ndarray,
-    prediction: Prediction,
-    class_names: list[str],
-    args: argparse.Namespace,
-    results: Results,
-) -> None:
-    """Write an image's overlay and exports, then note its rows; UserError if a file can't be written."""
-    size, classes = image.shape[:2], [class_names[label - 1] for label in prediction.labels]
-    counts = np.bincount(prediction.labels, minlength=len(class_names) + 1)[1:].tolist()
-    xy = prediction.points.tolist()
-    points = [(x, y, label) for (x, y), label in zip(xy, classes, strict=True)]
-    if not args.no_overlays:
-        target = args.out / "overlays" / f"{name}.png"
-        make_folder(target.parent)
-        caption = "   ".join(f"{label}: {count}" for label, count in zip(class_names, counts, strict=True))
-        pictures.save_png(target, overlay(image, prediction, caption))
-    for kind in sorted(set(args.export)):
-        EXPORTS[kind](name, path, size, points, args.out, results)
-    results.counts += [(name, label, count) for label, count in zip(class_names, counts, strict=True)]
-    measures = zip(points, prediction.scores.tolist(), prediction.areas.tolist(), strict=True)
-    results.points += [(name, x, y, label, f"{score:.4f}", area) for (x, y, label), score, area in measures]
-    results.n_done += 1
-
-
 def overlay(image: np.ndarray, prediction: Prediction, caption: str) -> np.ndarray:
-    """The image, at most `OVERLAY_SIDE` a side, with its blobs tinted, its points marked, and the caption above."""
-    factor = min(1, OVERLAY_SIDE / max(image.shape[:2]))
-    class_map = prediction.class_map
-    if factor < 1:
-        size = [max(round(side * factor), 1) for side in image.shape[1::-1]]
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
-        class_map = np.asarray(Image.fromarray(class_map).resize(size, Image.Resampling.NEAREST))
+    """The image with its blobs tinted, its points marked, and the caption above.
+
+    Of larger ones than `OVERLAY_SIDE` every second (third, ...) pixel is shown.
+    """
+    step = -(-max(image.shape[:2]) // OVERLAY_SIDE)
+    class_map = prediction.class_map[::step, ::step]
     present = np.unique(class_map[class_map > 0])
-    blobs = np.stack([label_blobs(class_map == k) for k in present] or [np.zeros(image.shape[:2], dtype=np.int32)])
-    tinted = pictures.blob_overlay(image, blobs)
-    return pictures.marked(tinted, prediction.points[:, ::-1] * factor, pictures.PREDICTED_COLOUR, caption)
-
-
-def export_geojson(
-    name: str, _path: Path, _size: tuple[int, int], points: exports.Points, out: Path, _results: Results
-) -> None:
-    """geojson/IMAGE.geojson, for QuPath."""
-    write_bytes(out / "geojson" / f"{name}.geojson", exports.qupath_geojson(points))
-
-
-def export_labelme(
-    name: str, path: Path, size: tuple[int, int], points: exports.Points, out: Path, _results: Results
-) -> None:
-    """labelme/IMAGE.json, which names the image where it lies."""
-    target = out / "labelme" / f"{name}.json"
-    where = Path(os.path.relpath(path, os.path.abspath(target.parent))).as_posix()
-    write_bytes(target, exports.labelme_json(points, where, size))
-
-
-def export_cvat(
-    name: str, _path: Path, size: tuple[int, int], points: exports.Points, _out: Path, results: Results
-) -> None:
-    """Keep an image for cvat.xml, one file for all."""
-    exports.check_xml(name)
-    results.cvat.append(exports.ImagePoints(name, size, points))
-
-
-EXPORTS = {"cvat": export_cvat, "geojson": export_geojson, "labelme": export_labelme}
-
-
-def write_results(results: Results, args: argparse.Namespace) -> None:
-    """Write the tables of what is done, each whole."""
-    write_csv(args.out / "counts.csv", ("image", "class", "count"), results.counts)
-    write_csv(args.out / "points.csv", ("image", "x", "y", "class", "score", "area"), results.points)
-    write_csv(args.out / "failed.csv", ("image", "reason"), results.failed)
-    if "cvat" in args.export:
-        write_bytes(args.out / "cvat.xml", exports.cvat_xml(results.cvat))
+    blobs = np.stack([label_blobs(class_map == k) for k in present] or [np.zeros(class_map.shape, dtype=np.int32)])
+    tinted = pictures.blob_overlay(image[::step, ::step], blobs)
+    return pictures.marked(tinted, prediction.points[:, ::-1] / step, pictures.PREDICTED_COLOUR, caption)
 
 
 def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:

@@ -83,9 +83,9 @@ class Predictor:
         model.load_state_dict({"model": checkpoint["model"]})
         return cls(model, _class_names(checkpoint, n_classes, path), tile=tile, stop=stop)
 
-    def fits(self, image: np.ndarray) -> bool:
-        """Whether a picture runs at once, so that several of its size may be given to `predict_batch`."""
-        return fits(image, self.tile)
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether pictures of that shape (H, W, ...) run at once, so that `predict_batch` takes them."""
+        return fits(shape, self.tile)
 
     def predict(self, image: np.ndarray, name: str = "given") -> Prediction:
         """Find the objects on an (H, W, 3) uint8 RGB picture of any size; `name` is for messages.

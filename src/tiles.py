@@ -66,7 +66,7 @@ def probability_bands(
     those of the whole image. A network that sees further than a third of the tile gets a margin of a third: its
     probabilities near the borders of cores then differ a little.
     """
-    if fits(image, tile):
+    if fits(image.shape, tile):
         yield model.predict_probs(as_batch([image], [name], model.transform))[0]
     elif isinstance(model.model_base, FCN8):
         yield from _fcn8_bands(model, image, name, tile, check)
@@ -74,9 +74,9 @@ def probability_bands(
         yield from _plain_bands(model, image, name, tile, check)
 
 
-def fits(image: np.ndarray, tile: int) -> bool:
-    """Whether the network may be given the whole image at once."""
-    return image.shape[0] * image.shape[1] <= tile**2
+def fits(shape: tuple[int, ...], tile: int) -> bool:
+    """Whether the network may be given a whole image of that shape (H, W, ...) at once."""
+    return shape[0] * shape[1] <= tile**2
 
 
 def as_batch(images: list[np.ndarray], names: list[str], transform: str) -> dict:
