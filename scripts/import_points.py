@@ -5,6 +5,7 @@ applied. Whatever has an extent (box, polygon, circle) is clicked in the centre 
 """
 
 import argparse
+import os
 import re
 import sys
 from collections import Counter
@@ -102,8 +103,8 @@ def prepare(args: argparse.Namespace, source_format: ModuleType) -> Import:
 
 def image_folder(args: argparse.Namespace, source_format: ModuleType) -> ImageFolder:
     """The images to look among: none that are annotations themselves, or lie in the dataset that will be replaced."""
-    root = args.images or (args.source if args.source.is_dir() else args.source.parent)
-    if not root.is_dir():
+    root = args.images or (args.source if os.path.isdir(args.source) else args.source.parent)
+    if not os.path.isdir(root):
         raise UserError(f"--images {root} is no folder; expected the one of the images: check it")
     folder = ImageFolder(root, set())
     is_annotation = getattr(source_format, "is_annotation", lambda file: False)

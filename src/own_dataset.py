@@ -37,7 +37,7 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise UserError(f"-o {folder} is no folder; expected a new one: choose another -o")
-    names = set(os.listdir(folder))
+    names = set(sorted(os.listdir(folder)))
     if not names:
         return
     if not names <= {IMAGES, POINTS, SPLITS, SHEET} or not {POINTS, SPLITS} <= names:
@@ -147,9 +147,10 @@ def draw_splits(groups: dict[str, str], *, val: float, test: float, seed: int) -
         left = [group for group in left if group not in taken]
         splits.update({image: split for group in taken for image in members[group]})
     if "train" not in splits.values():
+        in_groups = f" in {len(members)} groups" if len(members) < len(groups) else ""
         raise UserError(
-            f"{len(groups)} images in {len(members)} groups leave none to train on with --val {val:g} --test {test:g}: "
-            "lower them, or give --splits"
+            f"--val {val:g} --test {test:g} leave none of {len(groups)} images{in_groups} to train on: lower them, "
+            "or give --splits"
         )
     return splits
 

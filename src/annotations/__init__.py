@@ -1,5 +1,6 @@
 """Clicks from the files that annotation tools write: one module a format, a registry, and who is it."""
 
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +18,7 @@ def recognise(path: Path) -> ModuleType:
     AnnotationError
         If there is no such path, or none or several of the formats fit.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise AnnotationError(f"there is no {path}; expected a file or folder of annotations: check the path")
     fitting = [module for module in FORMATS if module.recognises(path)]
     if len(fitting) == 1:

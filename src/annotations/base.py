@@ -15,6 +15,7 @@ of the first pixel. Whatever has an extent (a box, polygon, circle, mask) is cli
 
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -138,9 +139,9 @@ def parse_xml(path: Path) -> Element:
 
 def files_of(path: Path, *suffixes: str) -> list[Path]:
     """The file itself, or those of a folder and its sub-folders with one of the suffixes (lower case), sorted."""
-    if not path.is_dir():
-        return [path] if path.suffix.lower() in suffixes and path.is_file() else []
-    return sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
+    if not os.path.isdir(path):  # unlike Path's own it never raises
+        return [path] if path.suffix.lower() in suffixes and os.path.isfile(path) else []
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and os.path.isfile(file))
 
 
 def has_keys(path: Path, *keys: str) -> bool:
