@@ -37,10 +37,10 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise UserError(f"-o {folder} is no folder; expected a new one: choose another -o")
-    names = set(sorted(os.listdir(folder)))
+    names = sorted(os.listdir(folder))
     if not names:
         return
-    if not names <= {IMAGES, POINTS, SPLITS, SHEET} or not {POINTS, SPLITS} <= names:
+    if not set(names) <= {IMAGES, POINTS, SPLITS, SHEET} or not {POINTS, SPLITS} <= set(names):
         raise UserError(f"-o {folder} holds other things than a dataset of this project: choose another -o")
     if not overwrite:
         raise UserError(f"-o {folder} holds a dataset already: choose another -o, or say --overwrite")
