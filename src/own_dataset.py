@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.annotations.base import image_name
+from src.datasets.points import IMAGES, POINTS, SPLIT_LIST
 from src.errors import UserError
 from src.files import write_whole
 
-IMAGES, POINTS, SPLITS, SHEET = "images", "points.csv", "splits.csv", "contact_sheet.png"
+SHEET = "contact_sheet.png"
 POINTS_HEADER, SPLITS_HEADER = ("image", "x", "y", "class"), ("image", "split")
 
 
@@ -40,7 +41,7 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     names = sorted(os.listdir(folder))
     if not names:
         return
-    if not set(names) <= {IMAGES, POINTS, SPLITS, SHEET} or not {POINTS, SPLITS} <= set(names):
+    if not set(names) <= {IMAGES, POINTS, SPLIT_LIST, SHEET} or not {POINTS, SPLIT_LIST} <= set(names):
         raise UserError(f"-o {folder} holds other things than a dataset of this project: choose another -o")
     if not overwrite:
         raise UserError(f"-o {folder} holds a dataset already: choose another -o, or say --overwrite")
@@ -71,7 +72,7 @@ def write_dataset(folder: Path, images: list[OwnImage], *, copy: bool, add: Call
             _place(image.file, half / IMAGES / image.name, copy=copy)
         rows = [(image.name, x, y, name) for image in images for x, y, name in image.point_list]
         _write_csv(half / POINTS, POINTS_HEADER, rows)
-        _write_csv(half / SPLITS, SPLITS_HEADER, [(image.name, image.split) for image in images])
+        _write_csv(half / SPLIT_LIST, SPLITS_HEADER, [(image.name, image.split) for image in images])
         add(half)
         _replace(target, half, old)
     except OSError as error:

@@ -14,6 +14,7 @@ from PIL import Image
 from scripts import import_points
 from src import own_dataset
 from src.annotations.matching import ImageFolder
+from src.datasets.points import Points
 from src.own_dataset import OwnImage, draw_splits, write_dataset
 from src.pictures import TRUE_COLOUR
 
@@ -208,6 +209,17 @@ def test_every_format_gives_the_same_points(photos, tmp_path, capsys, write):
     assert sorted(photos.rglob("*")) == before
     assert sorted(os.listdir(tmp_path)) == ["own", "photos"]
     assert sorted(os.listdir(tmp_path / "own")) == ["contact_sheet.png", "images", "points.csv", "splits.csv"]
+
+
+def test_the_reader_of_datasets_takes_what_was_written(photos, tmp_path, capsys):
+    source = csv_source(photos, f"{PLAIN},41,0,rim", f"{PLAIN},3.25,30,cell", f"{DEEP},,,")
+    imported(capsys, source, "-o", tmp_path / "own", "--test", "0")
+    samples = [Points(split, str(tmp_path / "own"))[0] for split in ("train", "val")]
+    found = {sample["meta"]["name"]: sample["counts"].tolist() for sample in samples}
+    assert found == {PLAIN: [1, 1], DEEP: [0, 0]}
+    [points] = [sample["points"] for sample in samples if sample["meta"]["name"] == PLAIN]
+    assert points.nonzero().tolist() == [[0, 40], [29, 3]]
+    assert points[0, 40] == 2
 
 
 def test_annotations_apart_from_images_and_copies(photos, tmp_path, capsys):
