@@ -6,6 +6,7 @@ would choose are called directly, so that the limit is `max_pixels` and nothing 
 formats whose reading starts another program (EPS).
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -41,13 +42,15 @@ class ImageError(UserError):
 class _Opened:
     """A file whose header was read.
 
-    `height` and `width` as stored; `orientation` 1 to 8, as EXIF counts; `pixels()` decodes (H, W, 3) uint8, as stored.
+    `height` and `width` as stored; `orientation` 1 to 8, as EXIF counts; `pixels()` decodes (H, W, 3) uint8 by the
+    rules of `read_image`, and `values()` what the file holds, neither turned.
     """
 
     height: int
     width: int
     orientation: int
     pixels: Callable[[], np.ndarray]
+    values: Callable[[], np.ndarray]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -87,7 +90,17 @@ def read_image(path: str | Path, *, frame: int = 0, max_pixels: int = MAX_PIXELS
     ImageError
         If the file is missing, damaged, too large or of another kind.
     """
-    path = Path(path)
+    return _read(Path(path), frame, max_pixels, "pixels")
+
+
+def read_values(path: str | Path, *, frame: int = 0, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """(H, W) or (H, W, C) values of any type as a file holds them, turned as `read_image` turns them: for masks, whose
+    values are numbers of objects. Of a palette the indices. Takes and raises what `read_image` does.
+    """
+    return _read(Path(path), frame, max_pixels, "values")
+
+
+def _read(path: Path, frame: int, max_pixels: int, what: str) -> np.ndarray:
     with _told_in_one_line(path):
         with _open(path, frame) as opened:
             if opened.height * opened.width > max_pixels:
@@ -95,8 +108,8 @@ def read_image(path: str | Path, *, frame: int = 0, max_pixels: int = MAX_PIXELS
                     f"{path} says that it has {opened.height} x {opened.width} pixels, above the limit of "
                     f"{max_pixels}: cut it, or raise the limit"
                 )
-            pixels, orientation = opened.pixels(), opened.orientation
-        return np.ascontiguousarray(_oriented(pixels, orientation))
+            decoded, orientation = getattr(opened, what)(), opened.orientation
+        return np.ascontiguousarray(_oriented(decoded, orientation))
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -109,9 +122,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 @contextmanager
 def _told_in_one_line(path: Path) -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            # The libraries warn of oddities in a file that they can read.
-            warnings.simplefilter("ignore")
+        with _without_remarks():
             yield
     except ImageError:
         raise
@@ -120,16 +131,29 @@ def _told_in_one_line(path: Path) -> Iterator[None]:
         raise ImageError(f"{path} cannot be read as an image ({reason}): fetch or convert it again") from None
 
 
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """The libraries warn and log of oddities in files that they can read, and log what they raise too."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 def _open(path: Path, frame: int) -> AbstractContextManager[_Opened]:
     """The reader for what the file contains."""
     if not path.is_file():
         raise ImageError(f"{path} is {'no file' if path.exists() else 'missing'}; expected an image: check the path")
     with path.open("rb") as file:
         start = file.read(132)
+    if start[128:] == b"DICM":  # what stands before is free, and some write the beginning of a TIFF there
+        return _open_dicom(path, frame)
     if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return _open_tiff(path, frame)
-    if start[128:] == b"DICM":
-        return _open_dicom(path, frame)
     for magic, image_class in (
         (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
         (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
@@ -233,8 +257,11 @@ def _open_by_pillow(path: Path, frame: int, image_class: type[ImageFile.ImageFil
         image = image_class(file)
         # Pillow keeps 8 of the 16 bits of a colour.
         is_deep = image.format == "PNG" and bit_depth == 16
-        decode = (lambda: _deep_png(path)) if is_deep else (lambda: _pillow_pixels(image))
-        yield _Opened(image.height, image.width, _exif_orientation(image), decode)
+        if is_deep:
+            decoders = (lambda: _deep_png(_png_values(path))), (lambda: _png_values(path))
+        else:
+            decoders = (lambda: _pillow_pixels(image)), (lambda: np.asarray(image))
+        yield _Opened(image.height, image.width, _exif_orientation(image), *decoders)
 
 
 def _exif_orientation(image: ImageFile.ImageFile) -> int:
@@ -259,8 +286,11 @@ def _pillow_pixels(image: ImageFile.ImageFile) -> np.ndarray:
     return rgb
 
 
-def _deep_png(path: Path) -> np.ndarray:
-    values = imagecodecs.png_decode(path.read_bytes())
+def _png_values(path: Path) -> np.ndarray:
+    return imagecodecs.png_decode(path.read_bytes())
+
+
+def _deep_png(values: np.ndarray) -> np.ndarray:
     n_channels = values.shape[2] if values.ndim == 3 else 1
     return _to_rgb(values, jointly=True, alpha="unassociated" if n_channels in (2, 4) else None)
 
@@ -279,14 +309,18 @@ def _open_tiff(path: Path, frame: int) -> Iterator[_Opened]:
             raise ValueError("it is cut off")
         orientation = page.tags.valueof(_ORIENTATION, 1)
         orientation = orientation if orientation in range(1, 9) else 1
-        yield _Opened(page.imagelength, page.imagewidth, orientation, lambda: _tiff_pixels(page))
+        height, width = page.imagelength, page.imagewidth
+        yield _Opened(height, width, orientation, lambda: _tiff_pixels(page), lambda: _tiff_values(page))
+
+
+def _tiff_values(page: tifffile.TiffPage) -> np.ndarray:
+    _check_tiff_layout(page)
+    values = page.asarray()
+    return np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
 
 
 def _tiff_pixels(page: tifffile.TiffPage) -> np.ndarray:
-    _check_tiff_layout(page)
-    values = page.asarray()
-    if page.axes == "SYX":
-        values = np.moveaxis(values, 0, -1)
+    values = _tiff_values(page)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         return _palette(page.colormap)[values]
     if page.bitspersample in range(2, 8):
@@ -325,7 +359,8 @@ def _open_dicom(path: Path, frame: int) -> Iterator[_Opened]:
     if not header.get("Rows") or not header.get("Columns"):
         raise ValueError("it is DICOM without an image")
     _check_frame(path, frame, int(header.get("NumberOfFrames") or 1))
-    yield _Opened(header.Rows, header.Columns, 1, lambda: _dicom_pixels(path, header, frame))
+    pixels, values = (lambda: _dicom_pixels(path, header, frame)), (lambda: pixel_array(path, index=frame))
+    yield _Opened(header.Rows, header.Columns, 1, pixels, values)
 
 
 def _dicom_pixels(path: Path, header: pydicom.Dataset, frame: int) -> np.ndarray:
