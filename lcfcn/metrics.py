@@ -254,6 +254,8 @@ def bootstrap_interval(
         Draws whose score is NaN are left out; NaN where none is left, and of fewer than two images, whose spread
         nothing tells.
     """
+    if n_images < 2:
+        n = 1  # for the shape alone
     rng = np.random.default_rng(seed)
     values = np.stack([statistic(rng.integers(n_images, size=n_images)) for _ in range(n)]).astype(np.float64)
     low_high = np.full((2, *values.shape[1:]), np.nan)

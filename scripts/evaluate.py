@@ -1,0 +1,135 @@
+"""Score counts and locations on a split: of an experiment's best network, or of any tool's points.csv.
+
+python scripts/evaluate.py -sb SAVEDIR_BASE -ei EXP_ID -d DATADIR --split test
+python scripts/evaluate.py --predictions points.csv -d DATADIR --dataset points --split test -o OUT
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from src import evaluation  # noqa: E402
+from src.cli import Parser, run_main  # noqa: E402
+from src.datasets import DATASETS, PointDataset, get_dataset  # noqa: E402
+from src.experiments import override  # noqa: E402
+from src.runtime import PRECISIONS, Runtime  # noqa: E402
+
+EPILOG = """Nothing is chosen by what is scored here: there is no option that tunes, and each row of a points.csv
+counts, whatever its score. model_best.pth was chosen by the count error on validation images, so their scores flatter
+it: score test images once, when everything is settled. An image without a row in points.csv has no predictions; rows of
+images of other splits are left out. It writes scores_SPLIT.json, scores_SPLIT.md, images_SPLIT.csv, scatter_SPLIT.png
+and worst/ into the experiment's folder, under evaluation/, or into -o."""
+
+
+def sigma(text: str) -> evaluation.Sigma:
+    """A reach of the command line: pixels, or the word for each object's own."""
+    if text == evaluation.PER_OBJECT:
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no reach; expected pixels, or {evaluation.PER_OBJECT}")
+    return value
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("-sb", "--savedir_base", type=Path, help="where experiments are saved")
+    parser.add_argument("-ei", "--exp_id", help="the experiment, by the name of its folder there")
+    parser.add_argument("--predictions", type=Path, metavar="CSV", help="points of any tool: image,x,y,class")
+    parser.add_argument("--counts", type=Path, metavar="CSV", help="counts to score instead: image,class,count")
+    parser.add_argument("--dataset", choices=sorted(DATASETS), help="the kind of data, with --predictions")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="what the data takes, such as dataset.part=A"
+    )
+    parser.add_argument("-d", "--datadir", help="where the data set lies")
+    parser.add_argument("--split", choices=("val", "test"), required=True, help="the images to score")
+    parser.add_argument("-o", "--out", type=Path, help="the folder to write into")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    parser.add_argument("--precision", choices=tuple(PRECISIONS), default="32", help="of the network (default 32)")
+    parser.add_argument(
+        "--sigmas",
+        nargs="+",
+        type=sigma,
+        default=list(evaluation.SIGMAS),
+        metavar="PIXELS",
+        help="how far a point may be off (default 4 8); 'object' is each object's own, where the data has sizes",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
+    args = parser.parse_args(argv)
+    check_args(parser, args)
+    return args
+
+
+def check_args(parser: Parser, args: argparse.Namespace) -> None:
+    """Exit with one line if the arguments do not go together."""
+    if (args.predictions is None) == (args.savedir_base is None or args.exp_id is None):
+        parser.error("say what to score, one thing: -sb SAVEDIR_BASE with -ei EXP_ID, or --predictions CSV")
+    if args.predictions is None and (args.counts or args.dataset or args.set):
+        parser.error("--counts, --dataset and --set go with --predictions: an experiment knows its data")
+    if args.predictions is not None and (args.savedir_base or args.exp_id):
+        parser.error("-sb and -ei do not go with --predictions: leave one of both out")
+    if args.predictions is not None and not (args.dataset and args.out):
+        parser.error("--predictions needs --dataset NAME and -o OUT")
+    if args.seed < 0:
+        parser.error(f"--seed is {args.seed}; expected 0 or more")
+
+
+def of_experiment(args: argparse.Namespace) -> tuple[PointDataset, list[evaluation.ScoredImage], dict]:
+    """Predict the split with the experiment's best network."""
+    runtime = Runtime(args.device, args.precision)
+    exp_dict, model, about = evaluation.load_network(args.savedir_base, args.exp_id, runtime)
+    dataset = evaluation.open_split(exp_dict, args.split, args.datadir, about.pop("class_names"))
+    evaluation.make_folder(args.out)
+    images = evaluation.predict_split(model, dataset, runtime)
+    source = {"exp_id": args.exp_id, **about, "precision": args.precision, "device": runtime.device.type}
+    return dataset, images, {"source": source, "dataset": exp_dict["dataset"]}
+
+
+def of_predictions(args: argparse.Namespace) -> tuple[PointDataset, list[evaluation.ScoredImage], dict]:
+    """Put the points of a file beside the split's clicks."""
+    dataset_dict = override({"dataset": {"name": args.dataset}}, args.set)["dataset"]
+    dataset = get_dataset(dataset_dict, args.split, args.datadir)
+    files = {"predictions": (args.predictions, ("x", "y")), "counts": (args.counts, ("count",))}
+    source, tables = {}, {}
+    for key, (path, columns) in files.items():
+        if path is None:
+            continue
+        tables[key] = evaluation.read_table(path, columns, dataset.class_names)
+        n_other = evaluation.drop_other_splits(tables[key], dataset, dataset_dict)
+        n_without = len(set(dataset.names) - set(tables[key].rows))
+        source |= {key: path.name, f"{key}_sha256": evaluation.sha256(path)}
+        source |= {f"{key}_rows_of_other_splits": n_other, f"{key}_images_without_row": n_without}
+    images = evaluation.join_predictions(dataset, tables["predictions"], tables.get("counts"))
+    return dataset, images, {"source": source, "dataset": dataset_dict}
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score, write and print."""
+    sigmas = list(dict.fromkeys(args.sigmas))
+    if args.out is None:
+        args.out = args.savedir_base / args.exp_id / "evaluation"
+    dataset, images, about = of_experiment(args) if args.predictions is None else of_predictions(args)
+    report = {**about, "split": args.split, **evaluation.score(images, dataset.class_names, sigmas, args.seed)}
+    evaluation.make_folder(args.out)
+    evaluation.write_report(args.out, report, images, dataset, sigmas)
+    print(evaluation.score_table(report), end="")
+    print(f"\nWritten into {args.out}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; 0 is well, 2 a user's mistake."""
+    args = parse_args(argv)
+    return run_main("evaluate.py", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

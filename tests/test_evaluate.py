@@ -1,0 +1,587 @@
+import csv
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers_data import add_trancos_image, make_trancos
+from matplotlib.figure import Figure
+from PIL import Image
+
+from benchmarks.kill_test import SMALL
+from exp_configs import EXP_GROUPS
+from scripts import evaluate
+from src import checkpoints, evaluation, experiments
+from src.datasets import collate, get_dataset
+from src.errors import UserError
+from src.evaluation import ScoredImage
+from src.models import LCFCN
+from src.pictures import PREDICTED_COLOUR, TRUE_COLOUR
+from src.runtime import Runtime, make_loader
+
+ROOT = Path(__file__).parent.parent
+N_VAL = 6
+
+
+def write_experiment(savedir_base, n_classes, class_names=None):
+    """An experiment whose network was never trained, but sees something; returns its folder and validation scores."""
+    overrides = [f"dataset.n_classes={n_classes}", f"model.n_classes={n_classes}", f"dataset_size.val={N_VAL}"]
+    exp_dict = experiments.override(EXP_GROUPS["demo"][0], [*SMALL, *overrides])
+    savedir = experiments.open_experiment(exp_dict, savedir_base, reset=False)
+    runtime = Runtime("cpu")
+    model = LCFCN(exp_dict, runtime)
+    for name, parameter in model.model_base.named_parameters():
+        if name.startswith("score") and name.endswith("weight"):
+            torch.nn.init.normal_(parameter, std=20)
+    dataset = get_dataset(exp_dict["dataset"], "val", None, size=N_VAL)
+    scores = model.val_on_loader(make_loader(dataset, collate, runtime, workers=0))
+    network = {"model": model.get_state_dict()["model"], "exp_dict": exp_dict, "epoch": 7}
+    network |= {"class_names": class_names or dataset.class_names}
+    checkpoints.write_whole(savedir / checkpoints.BEST, lambda file: torch.save(network, file))
+    return savedir, scores
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    return write_experiment(tmp_path_factory.mktemp("runs"), n_classes=2)
+
+
+def arguments_of(savedir, *more):
+    return ["-sb", str(savedir.parent), "-ei", savedir.name, "--device", "cpu", "--split", "val", *map(str, more)]
+
+
+@pytest.fixture(scope="module")
+def evaluated(experiment):
+    """The experiment's folder, its validation scores, the folder of its evaluation and the report there."""
+    savedir, scores = experiment
+    assert evaluate.main(arguments_of(savedir)) == 0
+    return savedir, scores, savedir / "evaluation", read_report(savedir / "evaluation", "val")
+
+
+def refuse_constant(name):
+    raise AssertionError(f"{name} is no JSON")
+
+
+def read_report(out, split):
+    text = (out / f"scores_{split}.json").read_text(encoding="utf-8")
+    return json.loads(text, parse_constant=refuse_constant)
+
+
+def values(block):
+    return {name: scored["value"] for name, scored in block["scores"].items()}
+
+
+def read_rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def failure(capsys, arguments):
+    """The one line that a user's mistake prints."""
+    try:
+        code = evaluate.main([str(a) for a in arguments])
+    except SystemExit as error:
+        code = error.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert err.count("\n") == 1, err
+    assert ": error: " in err, err
+    return err
+
+
+# An experiment
+
+
+def test_the_scores_are_those_of_validation(evaluated):
+    _, scores, _, report = evaluated
+    found = values(report["all"])
+    assert scores["val_mae"] > 0
+    assert found["mae"] == scores["val_mae"]
+    assert found["rmse"] == found["mrmse"] == scores["val_rmse"]
+    for level in (1, 2, 3):
+        assert found[f"game_{level}"] == scores[f"val_game_{level}"]
+    assert found["game_0"] == found["mae"]
+    by_class = [values(report["by_class"][name])["mae"] for name in ("disc", "ellipse")]
+    assert by_class == [scores["val_mae_1"], scores["val_mae_2"]]
+
+
+@pytest.fixture(scope="module")
+def of_one_class(tmp_path_factory):
+    """A folder with an experiment of one class, and its validation scores."""
+    return write_experiment(tmp_path_factory.mktemp("runs"), n_classes=1)
+
+
+def test_one_class_likewise(of_one_class, tmp_path, capsys):
+    savedir, scores = of_one_class
+    out = tmp_path / "deep" / "out"
+    assert evaluate.main(arguments_of(savedir, "-o", out, "--sigmas", "2.5", "8", "2.5")) == 0
+    assert not (savedir / "evaluation").exists()
+    report = read_report(out, "val")
+    assert values(report["all"])["mae"] == scores["val_mae"]
+    assert values(report["all"])["game_3"] == scores["val_game_3"]
+    assert "by_class" not in report
+    assert "mrmse" not in report["all"]["scores"]
+    assert report["sigmas"] == [2.5, 8]
+    assert [row["sigma"] for row in report["all"]["sweep"]] == [1, 2, 2.5, 3, 4, 6, 8, 12, 16, 24, 32]
+    table = (out / "scores_val.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out == f"{table}\nWritten into {out}\n"
+
+
+def test_the_report_says_what_was_scored(evaluated):
+    savedir, _, _, report = evaluated
+    exp_dict = json.loads((savedir / "exp_dict.json").read_text(encoding="utf-8"))
+    assert report["source"] == {
+        "exp_id": savedir.name,
+        "checkpoint": "model_best.pth",
+        "checkpoint_sha256": evaluation.sha256(savedir / "model_best.pth"),
+        "epoch": 7,
+        "precision": "32",
+        "device": "cpu",
+    }
+    assert report["dataset"] == exp_dict["dataset"]
+    assert (report["split"], report["n_images"], report["n_images_without_object"]) == ("val", N_VAL, 0)
+    assert report["classes"] == ["disc", "ellipse"]
+    assert report["sigmas"] == [4, 8]
+    assert report["bootstrap"] == {
+        "level": 0.95,
+        "method": "percentile, over images",
+        "n_draws": 2000,
+        "seed": 0,
+    }
+    dataset = get_dataset(exp_dict["dataset"], "val", None, size=N_VAL)
+    assert report["all"]["n_objects"] == sum(dataset.count_list())
+    assert sum(block["n_objects"] for block in report["by_class"].values()) == report["all"]["n_objects"]
+
+
+def test_each_score_lies_in_its_interval(evaluated):
+    for block in (evaluated[3]["all"], *evaluated[3]["by_class"].values()):
+        for name, scored in block["scores"].items():
+            low, high = scored["interval"]
+            assert low <= scored["value"] <= high, name
+        mae = block["scores"]["mae"]["interval"]
+        assert mae[0] < mae[1]
+
+
+def test_the_sweep_pools_what_the_images_say(evaluated):
+    savedir, _, out, report = evaluated
+    rows = read_rows(out / "images_val.csv")
+    assert len(rows) == 2 * N_VAL
+    for sigma in (4, 8):
+        for block, of in ((report["all"], None), *((block, name) for name, block in report["by_class"].items())):
+            mine = [row for row in rows if of in (None, row["class"])]
+            sums = {key: sum(int(row[f"{key}_{sigma}"]) for row in mine) for key in ("tp", "fp", "fn")}
+            (swept,) = [row for row in block["sweep"] if row["sigma"] == sigma]
+            assert {key: swept[key] for key in sums} == sums
+            precision = sums["tp"] / (sums["tp"] + sums["fp"])
+            assert values(block)[f"precision_{sigma}"] == swept["precision"] == pytest.approx(precision)
+    assert [row["sigma"] for row in report["all"]["sweep"]] == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+    hits = [row["tp"] for row in report["all"]["sweep"]]
+    assert hits == sorted(hits)
+    assert hits[0] < hits[-1]
+
+
+def test_the_table_has_a_column_a_class(evaluated):
+    _, _, out, report = evaluated
+    table = (out / "scores_val.md").read_text(encoding="utf-8")
+    (line,) = [line for line in table.splitlines() if line.startswith("| mae ")]
+    cells = [cell.strip() for cell in line.split("|")[2:-1]]
+    blocks = [report["all"], report["by_class"]["disc"], report["by_class"]["ellipse"]]
+    for cell, scored in zip(cells, [block["scores"]["mae"] for block in blocks], strict=True):
+        assert cell == f"{scored['value']:.3f} [{scored['interval'][0]:.3f}, {scored['interval'][1]:.3f}]"
+
+
+def test_any_tools_points_score_as_the_experiments_own(evaluated, tmp_path):
+    """Nothing is lost on the way through points.csv."""
+    savedir, _, out, report = evaluated
+    runtime = Runtime("cpu")
+    exp_dict, model, _ = evaluation.load_network(savedir.parent, savedir.name, runtime)
+    dataset = evaluation.open_split(exp_dict, "val", None, None)
+    rows = ["image,x,y,class,score"]
+    for image in evaluation.predict_split(model, dataset, runtime):
+        for (row, col), label in zip(image.pred_points, image.pred_labels, strict=True):
+            rows.append(f"{image.name},{col},{row},{dataset.class_names[label - 1]},0.9")
+    (tmp_path / "points.csv").write_text("\n".join(rows) + "\n")
+    options = [f"dataset.{key}={value}" for key, value in exp_dict["dataset"].items() if key not in ("name", "augment")]
+    arguments = ["--predictions", tmp_path / "points.csv", "--dataset", "synthetic", "--split", "val", "-o", tmp_path]
+    options.append(f"dataset.n_val={N_VAL}")
+    assert evaluate.main([*map(str, arguments), "--set", *options]) == 0
+    again = read_report(tmp_path, "val")
+    assert again["all"] == report["all"]
+    assert again["by_class"] == report["by_class"]
+    assert (tmp_path / "images_val.csv").read_bytes() == (out / "images_val.csv").read_bytes()
+
+
+def test_the_seed_moves_the_intervals_alone():
+    first, again, other = (evaluation.score(drawn_images(), list("abc"), seed=s, n_draws=50) for s in (0, 0, 1))
+    assert first == again
+    assert values(first["all"]) == values(other["all"])
+    assert first["all"]["scores"]["mae"]["interval"] != other["all"]["scores"]["mae"]["interval"]
+    assert other["bootstrap"]["seed"] == 1
+
+
+def test_classes_of_other_names_are_refused(tmp_path, capsys):
+    savedir, _ = write_experiment(tmp_path, n_classes=2, class_names=["ellipse", "disc"])
+    assert "has the classes disc, ellipse, and the network learned ellipse, disc" in failure(
+        capsys, arguments_of(savedir)
+    )
+
+
+def test_a_missing_network_is_one_line(experiment, tmp_path, capsys):
+    savedir, _ = experiment
+    (tmp_path / savedir.name).mkdir()
+    (tmp_path / savedir.name / "exp_dict.json").write_bytes((savedir / "exp_dict.json").read_bytes())
+    assert "there is no" in failure(capsys, arguments_of(tmp_path / savedir.name))
+    assert [path.name for path in sorted((tmp_path / savedir.name).iterdir())] == ["exp_dict.json"]
+    assert "is no experiment" in failure(capsys, ["-sb", tmp_path, "-ei", "abc", "--split", "val"])
+
+
+# Predictions of any tool, on TRANCOS's layout: its region of interest is rows 2 to 19 and columns 3 to 30
+
+CLICKS = ((3, 4), (10, 20), (0, 0), (19, 30))
+INSIDE = 3
+
+
+@pytest.fixture
+def trancos(tmp_path):
+    return make_trancos(tmp_path / "data", clicks=CLICKS)
+
+
+def score_points(trancos, tmp_path, lines, *more, counts=None, split="test"):
+    """Write the files, score them and return the report."""
+    arguments = prediction_arguments(trancos, tmp_path, lines, counts, split)
+    assert evaluate.main([*arguments, *more]) == 0
+    return read_report(tmp_path / "out", split)
+
+
+def prediction_arguments(trancos, tmp_path, lines, counts=None, split="test"):
+    (tmp_path / "points.csv").write_bytes(lines if isinstance(lines, bytes) else "\n".join(lines).encode())
+    arguments = ["--predictions", tmp_path / "points.csv", "-d", trancos, "--dataset", "trancos", "--split", split]
+    if counts is not None:
+        (tmp_path / "counts.csv").write_text("\n".join(counts))
+        arguments += ["--counts", tmp_path / "counts.csv"]
+    return [str(argument) for argument in (*arguments, "-o", tmp_path / "out")]
+
+
+HEADER = "image,x,y,class"
+NAME = "image-1-000004.jpg"
+
+
+def at(col, row, name=NAME, label="car"):
+    return f"{name},{col},{row},{label}"
+
+
+def test_points_are_of_the_whole_image(trancos, tmp_path):
+    """The data set crops to the region; the file does not know of it."""
+    lines = [HEADER, *(at(col + 0.5, row + 0.5) for row, col in CLICKS)]
+    report = score_points(trancos, tmp_path, lines, "--sigmas", "0")
+    found = values(report["all"])
+    assert (report["all"]["n_objects"], report["all"]["n_predicted"]) == (INSIDE, INSIDE)
+    assert [found[key] for key in ("mae", "game_3", "precision_0", "recall_0", "f1_0")] == [0, 0, 1, 1, 1]
+
+
+def test_scores_by_hand(trancos, tmp_path):
+    """One beside its object by 3 pixels, two where nothing is, one of them far off; outside the region one more."""
+    lines = [HEADER, at(23.5, 10.5), at(4.5, 18.5), at(29.5, 3.5), at(0.5, 0.5), at(20.5, 10.5), at(12, 12)]
+    report = score_points(trancos, tmp_path, lines)
+    found = values(report["all"])
+    assert (report["n_images"], report["all"]["n_objects"], report["all"]["n_predicted"]) == (1, 3, 5)
+    assert [found[key] for key in ("mae", "rmse", "bias", "nae")] == [2, 2, 2, pytest.approx(2 / 3)]
+    # From the corner of the region, 18 by 28, true are (1, 1), (8, 17), (17, 27) and predicted (8, 20), (16, 1),
+    # (1, 26), (8, 17), (10, 9): its quarters hold 1, 1, 0, 1 true and 0, 3, 2, 0 predicted ones.
+    assert found["game_1"] == 1 + 2 + 2 + 1
+    (row,) = read_rows(tmp_path / "out" / "images_test.csv")
+    assert row == {
+        **{"image": NAME, "class": "car", "true": "3", "predicted": "5"},
+        **{"tp_4": "1", "fp_4": "4", "fn_4": "2", "tp_8": "1", "fp_8": "4", "fn_8": "2"},
+    }
+    assert found["f1_4"] == 2 / (2 + 4 + 2)
+    assert all(scored["interval"] == [None, None] for scored in report["all"]["scores"].values())  # of one image
+
+
+def test_an_image_without_a_row_has_no_predictions(trancos, tmp_path):
+    report = score_points(trancos, tmp_path, [HEADER])
+    found = values(report["all"])
+    assert [found[key] for key in ("mae", "nae", "recall_4", "f1_4")] == [3, 1, 0, 0]
+    assert found["precision_4"] is None
+    assert report["source"]["predictions_images_without_row"] == 1
+    assert "| precision_4 | - " in (tmp_path / "out" / "scores_test.md").read_text(encoding="utf-8")
+
+
+def test_counts_stand_in_for_the_points(trancos, tmp_path):
+    lines, counts = [HEADER, at(20.5, 10.5)], ["image,class,count", f"{NAME},car,4.5"]
+    report = score_points(trancos, tmp_path, lines, counts=counts)
+    found = values(report["all"])
+    assert [found[key] for key in ("mae", "bias", "nae", "game_0")] == [1.5, 1.5, 0.5, 2]
+    assert found["precision_4"] == 1
+    assert report["source"]["counts_sha256"] == evaluation.sha256(tmp_path / "counts.csv")
+
+
+def test_one_class_needs_no_column_of_it_and_columns_come_in_any_order(trancos, tmp_path):
+    plain = score_points(trancos, tmp_path, [HEADER, at(20.5, 10.5)])
+    shuffled = b"\xef\xbb\xbfy,score,image,x\r\n10.5,0.3," + NAME.encode() + b",20.5\r\n\r\n"
+    assert score_points(trancos, tmp_path, shuffled)["all"] == plain["all"]
+
+
+def test_points_on_the_border_belong_to_the_last_pixel(trancos, tmp_path):
+    roi = np.ones((24, 32), dtype=bool)
+    add_trancos_image(trancos, NAME.removesuffix(".jpg"), [(23, 31)], roi)
+    report = score_points(trancos, tmp_path, [HEADER, at(32, 24), at(32, 0), at(0, 24)])
+    assert report["all"]["n_predicted"] == 3
+    assert values(report["all"])["precision_4"] == pytest.approx(1 / 3)
+
+
+def test_rows_of_other_splits_are_left_out(trancos, tmp_path):
+    lines = [HEADER, at(20.5, 10.5), at(1, 1, name="image-1-000001.jpg"), at(2, 1, name="image-1-000003.jpg")]
+    report = score_points(trancos, tmp_path, lines)
+    assert report["all"]["n_predicted"] == 1
+    assert report["source"]["predictions_rows_of_other_splits"] == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([HEADER, at(1, 1, name="else.jpg")], "line 2, names the image 'else.jpg', which no split of the data has"),
+        ([HEADER, at(1, 1, label="bus")], "line 2, has the class 'bus'; expected one of car"),
+        ([HEADER, at(1, 1), at("nan", 1)], "line 3, has 'nan' where a number belongs"),
+        ([HEADER, at(1, "inf")], "line 2, has 'inf' where a number belongs"),
+        ([HEADER, at('"a\nb"', 1)], "has 'a\\nb' where a number belongs"),
+        ([HEADER, at(-1, 1)], "has x -1 and y 1, and image-1-000004.jpg is 32 wide and 24 high"),
+        ([HEADER, at(1, 30)], "has x 1 and y 30"),
+        ([HEADER, f"{NAME},1"], "line 2, has 2 cells; expected 4 or more"),
+        (["image,y,class"], "has the columns image, y, class; expected image, x, y, class"),
+        (["image,x,x,y,class"], "each once: mend x"),
+        ([""], "is empty"),
+        (b"image,x,y\n\xff,1,1", "is no utf-8 text"),
+        (b"image,x,y\na\0,1,1", "zero bytes"),
+        ([HEADER, "a" * 200_000 + ",1,1,car"], "is no CSV"),
+    ],
+)
+def test_broken_predictions_are_one_line(trancos, tmp_path, capsys, lines, message):
+    assert message in failure(capsys, prediction_arguments(trancos, tmp_path, lines))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ([f"{NAME},car,-1"], "line 2, has a count of -1"),
+        ([f"{NAME},car,1", f"{NAME},car,1"], f"line 3, has a second count of {NAME}"),
+        (["else.jpg,car,1"], "no split of the data has"),
+        ([f"{NAME},car,many"], "has 'many' where a number belongs"),
+    ],
+)
+def test_broken_counts_are_one_line(trancos, tmp_path, capsys, counts, message):
+    arguments = prediction_arguments(trancos, tmp_path, [HEADER], ["image,class,count", *counts])
+    assert message in failure(capsys, arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say what to score, one thing"),
+        (["-sb", "runs"], "say what to score, one thing"),
+        (["-sb", "runs", "-ei", "a", "--predictions", "p.csv"], "say what to score, one thing"),
+        (["-ei", "a", "--predictions", "p.csv"], "do not go with --predictions"),
+        (["--predictions", "p.csv", "--dataset", "trancos"], "needs --dataset NAME and -o OUT"),
+        (["-sb", "runs", "-ei", "a", "--dataset", "trancos"], "go with --predictions"),
+        (["-sb", "runs", "-ei", "a", "--sigmas", "-4"], "'-4' is no reach"),
+        (["-sb", "runs", "-ei", "a", "--sigmas", "nan"], "'nan' is no reach"),
+        (["-sb", "runs", "-ei", "a", "--seed", "-1"], "--seed is -1"),
+        (["--predictions", "p.csv", "--dataset", "synthetic", "-o", "o", "--set", "lr=1"], "lr is unknown"),
+        (["--predictions", "no.csv", "--dataset", "synthetic", "-o", "o"], "no.csv cannot be read"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_one_line(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in failure(capsys, [*arguments, "--split", "val"])
+    assert not sorted(tmp_path.iterdir())
+
+
+def test_training_images_are_not_scored(capsys):
+    assert "invalid choice: 'train'" in failure(capsys, ["-sb", "runs", "-ei", "a", "--split", "train"])
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(experiment, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    message = failure(capsys, arguments_of(experiment[0], "-o", tmp_path / "file" / "out"))
+    assert "cannot be made" in message
+    assert "-o" in message
+
+
+def test_the_file_runs_and_says_that_it_chooses_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "--help"])
+    monkeypatch.setattr(sys, "path", [str(ROOT / "scripts")])
+    with pytest.raises(SystemExit) as done:
+        runpy.run_path(str(ROOT / "scripts" / "evaluate.py"), run_name="__main__")
+    assert done.value.code == 0
+    assert sys.path[0] == str(ROOT)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "there is no option that tunes" in text
+    assert "chosen by the count error on validation images" in text
+
+
+# Scores, from images that are drawn
+
+
+def drawn_images(n=12, n_classes=3, seed=0):
+    rng = np.random.default_rng(seed)
+    images = []
+    for index in range(n):
+        n_true, n_pred = rng.integers(0, 9, size=2) if index else (0, 0)
+        true_labels, pred_labels = (rng.integers(1, n_classes + 1, size) for size in (n_true, n_pred))
+        images.append(
+            ScoredImage(
+                index=index,
+                name=f"{index}.png",
+                shape=(20, 31),
+                true_points=rng.uniform(0, (20, 31), (n_true, 2)),
+                true_labels=true_labels,
+                true_counts=np.bincount(true_labels, minlength=n_classes + 1)[1:],
+                pred_points=rng.uniform(0, (20, 31), (n_pred, 2)),
+                pred_labels=pred_labels,
+                pred_counts=np.bincount(pred_labels, minlength=n_classes + 1)[1:],
+                object_sigmas=rng.uniform(0, 9, n_true),
+            )
+        )
+    return images
+
+
+def test_scores_class_by_class_and_image_by_image():
+    images = drawn_images()
+    report = evaluation.score(images, ["a", "b", "c"], n_draws=20)
+    errors = [[int(p) - int(t) for p, t in zip(i.pred_counts, i.true_counts, strict=True)] for i in images]
+    for k, name in enumerate("abc"):
+        found = values(report["by_class"][name])
+        mine = [row[k] for row in errors]
+        assert found["mae"] == pytest.approx(sum(map(abs, mine)) / 12)
+        assert found["rmse"] == pytest.approx((sum(e * e for e in mine) / 12) ** 0.5)
+        assert found["bias"] == pytest.approx(sum(mine) / 12)
+        counted = [(abs(e), i.true_counts[k]) for e, i in zip(mine, images, strict=True) if i.true_counts[k]]
+        assert found["nae"] == pytest.approx(sum(e / t for e, t in counted) / len(counted))
+    by_class = [values(block) for block in report["by_class"].values()]
+    for name in ("mae", "rmse", "nae", "bias", "game_0", "game_1", "game_2", "game_3"):
+        assert values(report["all"])[name] == pytest.approx(np.mean([block[name] for block in by_class]))
+    assert values(report["all"])["mrmse"] == values(report["all"])["rmse"]
+    assert values(report["all"])["mrmse_nz"] != values(report["all"])["mrmse"]
+    assert report["n_images_without_object"] == sum(not image.true_counts.any() for image in images) > 0
+
+
+def test_the_interval_is_of_the_score_over_images():
+    images = drawn_images(n_classes=1)
+    scored = evaluation.score(images, ["a"], n_draws=500, seed=3)["all"]["scores"]
+    matches = np.array([evaluation.match_image(image, 1, [4.0])[0, 0] for image in images])
+
+    def f1(indices):
+        tp, fp, fn = matches[indices].sum(axis=0)
+        return 2 * tp / (2 * tp + fp + fn)
+
+    low, high = evaluation.metrics.bootstrap_interval(f1, len(images), n=500, seed=3)
+    assert scored["f1_4"]["interval"] == pytest.approx([low, high])
+
+
+def test_a_reach_of_each_object():
+    images = drawn_images(n_classes=1)
+    report = evaluation.score(images, ["a"], sigmas=[4.0, "object"], n_draws=20)
+    expected = sum(
+        len(evaluation.metrics.match_points(image.pred_points, image.true_points, image.object_sigmas))
+        for image in images
+    )
+    (row,) = [row for row in report["all"]["sweep"] if row["sigma"] == "object"]
+    assert row["tp"] == expected > 0
+    assert values(report["all"])["recall_object"] == expected / report["all"]["n_objects"]
+    assert "| f1_object " in evaluation.score_table({**report, "split": "val", "source": {"predictions": "p.csv"}})
+
+
+def test_a_reach_of_each_object_needs_sizes(experiment, tmp_path, capsys):
+    message = failure(capsys, arguments_of(experiment[0], "-o", tmp_path, "--sigmas", "object"))
+    assert "--sigmas object needs the size of each object" in message
+
+
+def test_a_data_set_may_know_the_sizes(trancos, tmp_path, monkeypatch):
+    """The click that the region leaves out is not asked for."""
+    monkeypatch.setattr(evaluate.DATASETS["trancos"], "object_sigmas", lambda *_: np.array([1, 3, 1]), raising=False)
+    lines = [HEADER, at(23.5, 10.5), at(6.5, 3.5)]
+    report = score_points(trancos, tmp_path, lines, "--sigmas", "object")
+    assert values(report["all"])["precision_object"] == 0.5
+
+
+# Pictures
+
+
+def test_the_worst_come_first():
+    images = drawn_images(n=30)
+    worst = evaluation.worst_images(images)
+    off = [np.abs(image.pred_counts - image.true_counts).sum() for image in images]
+    assert [np.abs(i.pred_counts - i.true_counts).sum() for i in worst] == sorted(off, reverse=True)[:10]
+
+
+def test_of_equal_counts_the_worse_located_is_worse():
+    near, far = (
+        ScoredImage(index, name, (20, 20), *truth, np.array([[row, 5.0]]), np.array([1]), np.array([1]))
+        for truth in [(np.array([[5.0, 5.0]]), np.array([1]), np.array([1]))]
+        for index, name, row in ((0, "near", 6.0), (1, "far", 18.0))
+    )
+    assert [image.name for image in evaluation.worst_images([near, far, near])] == ["far", "near", "near"]
+
+
+def test_the_worst_images_are_pictured_with_both_clicks(trancos, tmp_path):
+    score_points(trancos, tmp_path, [HEADER, at(20.5, 10.5), at(9.5, 8.5)])
+    (path,) = sorted((tmp_path / "out" / "worst").iterdir())
+    assert path.name == "test_01_image-1-000004.png"
+    picture = np.asarray(Image.open(path))
+    factor = picture.shape[1] // 2 // 28  # the region is 28 wide and 18 high
+    caption = picture.shape[0] - 18 * factor
+    left, right = np.split(picture[caption:], 2, axis=1)
+    for half, colour, pixels in (
+        (left, TRUE_COLOUR, [(1, 1), (8, 17), (17, 27)]),
+        (right, PREDICTED_COLOUR, [(8, 17), (6, 6)]),
+    ):
+        for row, col in pixels:
+            assert tuple(half[int((row + 0.5) * factor), int((col + 0.5) * factor)]) == colour
+        assert (half == colour).all(axis=2).sum() < 900  # and little else
+
+
+def test_pictures_of_an_earlier_evaluation_go_and_nothing_else(trancos, tmp_path):
+    worst = tmp_path / "out" / "worst"
+    worst.mkdir(parents=True)
+    for name in ("test_02_old.png", "val_01_other.png", "test_mine.png"):
+        (worst / name).write_bytes(b"")
+    score_points(trancos, tmp_path, [HEADER])
+    found = [path.name for path in sorted(worst.iterdir())]
+    assert found == ["test_01_image-1-000004.png", "test_mine.png", "val_01_other.png"]
+
+
+def test_all_files_are_whole(evaluated):
+    out = evaluated[2]
+    files = [path.name for path in sorted(out.iterdir())]
+    assert files == ["images_val.csv", "scatter_val.png", "scores_val.json", "scores_val.md", "worst"]
+    assert len(sorted((out / "worst").iterdir())) == N_VAL
+    with Image.open(out / "scatter_val.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
+
+
+def test_the_scatter_draws_each_count_in_its_place(monkeypatch, tmp_path):
+    figures = []
+
+    def keep(**options):
+        figures.append(Figure(**options))
+        return figures[-1]
+
+    monkeypatch.setattr(evaluation, "Figure", keep)
+    images = drawn_images()
+    with (tmp_path / "s.png").open("wb") as file:
+        evaluation._scatter(images, ["a", "b", "c"], file)
+    (axes,) = figures[0].axes
+    for k, dots in enumerate(axes.collections):
+        expected = [[image.true_counts[k], image.pred_counts[k]] for image in images]
+        np.testing.assert_array_equal(dots.get_offsets(), expected)
+
+
+def test_classes_that_are_too_few_are_refused(experiment):
+    exp_dict, _, _ = evaluation.load_network(experiment[0].parent, experiment[0].name, Runtime("cpu"))
+    exp_dict["dataset"]["n_classes"] = 1
+    with pytest.raises(UserError, match="has the classes object, and the network learned 2 of them"):
+        evaluation.open_split(exp_dict, "val", None, None)
