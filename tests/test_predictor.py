@@ -1,0 +1,368 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from exp_configs import EXP_GROUPS
+from lcfcn.blobs import blob_points, class_masks, get_blobs, label_blobs
+from src import checkpoints, tiles
+from src.bands import BandBlobs
+from src.errors import UserError
+from src.models import LCFCN
+from src.models.fcn8 import FCN8
+from src.predictor import Predictor
+from src.runtime import Runtime, Stopped, StopRequest
+
+EXP_DICT = EXP_GROUPS["demo"][0]
+CPU = Runtime("cpu")
+ROUNDING = 2e-6
+"""How far probabilities of tiles may be from those of the whole image."""
+
+
+class Blurred(nn.Module):
+    """A network whose answer is plain from the pixels: how much brighter than the mean of 65 x 65 pixels around it each
+    pixel is, in channel k for class k. So it sees 32 pixels far."""
+
+    def __init__(self, n_classes=1):
+        super().__init__()
+        self.n_classes = n_classes
+
+    def forward(self, images):
+        seen = nn.functional.avg_pool2d(images, (1, 65), stride=1, padding=(0, 32), count_include_pad=False)
+        seen = nn.functional.avg_pool2d(seen, (65, 1), stride=1, padding=(32, 0), count_include_pad=False)
+        objects = 20 * ((images - seen)[:, : self.n_classes] - 0.1)
+        return objects if self.n_classes == 1 else torch.cat([torch.zeros_like(objects[:, :1]), objects], dim=1)
+
+
+def model_of(network=None, n_classes=1, **options):
+    model_dict = {**EXP_DICT["model"], "n_classes": n_classes, **options}
+    dataset = {**EXP_DICT["dataset"], "transform": "rgb_normalize" if network is None else "none"}
+    model = LCFCN({**EXP_DICT, "dataset": dataset, "model": model_dict}, CPU)
+    model.model_base = network or alive(model.model_base)
+    model.model_base.eval()
+    return model
+
+
+def alive(network):
+    """Random weights whose output is large enough to differ from place to place, and half of it above 0."""
+    generator = torch.Generator().manual_seed(3)
+    for name, module in network.named_modules():
+        if name.startswith("score_"):
+            module.weight.data.copy_(torch.randn(module.weight.shape, generator=generator) * 20)
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data.mul_(1.5)
+    network.eval()
+    with torch.no_grad():
+        images = torch.from_numpy(picture(256, 256)).permute(2, 0, 1)[None] / 255
+        network.score_8s.bias -= network(images).mean(dim=(0, 2, 3))
+    return network
+
+
+def picture(height, width, seed=0):
+    """Noise of several sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    total = torch.zeros((1, 3, height, width))
+    for size in (4, 16, 64):
+        shape = (1, 3, height // size + 2, width // size + 2)
+        total += nn.functional.interpolate(torch.rand(shape, generator=generator), (height, width), mode="bilinear")
+    return (total[0] / 3 * 255).byte().permute(1, 2, 0).numpy()
+
+
+def whole_and_tiled(model, image, tile):
+    whole = np.concatenate(list(tiles.probability_bands(model, image, "made", 10**6, lambda: None)), axis=1)
+    tiled = np.concatenate(list(tiles.probability_bands(model, image, "made", tile, lambda: None)), axis=1)
+    return whole, tiled
+
+
+def expected_objects(probs):
+    """Points x, y, labels, mean probabilities and areas from the library's own functions on the whole map."""
+    points, labels, scores, areas = [], [], [], []
+    for k, blobs in enumerate(get_blobs(probs[None])[0], start=1):
+        for label in range(1, blobs.max() + 1):
+            labels.append(k)
+            scores.append(probs[k if len(probs) > 1 else 0][blobs == label].astype(float).mean())
+            areas.append((blobs == label).sum())
+        points.append(blob_points(blobs)[:, ::-1] + 0.5)
+    return np.concatenate(points), labels, scores, areas
+
+
+def assert_same(prediction, probs):
+    points, labels, scores, areas = expected_objects(probs)
+    assert np.array_equal(prediction.points, points)
+    assert prediction.labels.tolist() == labels
+    assert prediction.areas.tolist() == areas
+    assert prediction.scores == pytest.approx(scores, abs=1e-6)
+
+
+# Blobs from bands
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (7, 8, 9), tuple(range(1, 40)), (20, 39)])
+@pytest.mark.parametrize("density", [0.0, 0.2, 0.42, 0.6, 1.0])
+def test_blobs_from_bands_are_those_of_the_whole(cuts, density):
+    rng = np.random.default_rng(int(density * 100))
+    mask, probs = rng.random((40, 37)) < density, rng.random((40, 37)).astype(np.float32)
+    found = BandBlobs()
+    for part, values in zip(np.split(mask, cuts), np.split(probs, cuts), strict=True):
+        found.add(part, values)
+    table = found.table(np.split(mask, cuts))
+    blobs = label_blobs(mask)
+    assert np.array_equal(table.pixels, blob_points(blobs))
+    assert np.array_equal(table.areas, np.bincount(blobs.reshape(-1))[1:])
+    means = [probs[blobs == label].astype(float).mean() for label in range(1, blobs.max() + 1)]
+    assert table.scores == pytest.approx(np.array(means), abs=1e-9)
+
+
+def test_a_comb_that_closes_in_the_last_band_is_one_blob():
+    mask = np.zeros((12, 21), dtype=bool)
+    mask[:, ::4] = True
+    mask[-1] = True
+    found = BandBlobs()
+    for part in np.split(mask, 4):
+        found.add(part, part.astype(np.float32))
+    table = found.table(np.split(mask, 4))
+    assert (len(table.areas), table.areas[0]) == (1, mask.sum())
+
+
+@pytest.mark.parametrize("shift", [-1, 0, 1, 2])
+def test_blobs_touch_over_a_border_by_a_corner_too(shift):
+    mask = np.zeros((2, 5), dtype=bool)
+    mask[0, 2] = mask[1, 2 + shift] = True
+    found = BandBlobs()
+    for part in (mask[:1], mask[1:]):
+        found.add(part, part.astype(np.float32))
+    assert len(found.table([mask[:1], mask[1:]]).areas) == (2 if shift == 2 else 1)
+
+
+# Tiles
+
+
+@pytest.mark.parametrize(("length", "tile", "halo"), [(1000, 320, 96), (1024, 320, 96), (97, 96, 32), (321, 320, 0)])
+def test_cores_cover_a_side_once_and_windows_are_on_the_grid(length, tile, halo):
+    found = tiles.spans(length, tile, halo)
+    assert [pixel for span in found for pixel in range(span.start, span.stop)] == list(range(length))
+    for span in found:
+        assert span.start % tiles.GRID == span.window_start % tiles.GRID == 0
+        assert span.window_stop - span.window_start <= tile
+        assert span.window_start == max(span.start - halo, 0)
+        assert span.window_stop == min(span.stop + halo, length)
+
+
+def test_a_side_that_fits_is_not_cut():
+    assert tiles.spans(300, 320, 96) == [(0, 300, 0, 300)]
+
+
+@pytest.mark.parametrize(("kernel", "far"), [(1, 0), (3, 32), (65, 32), (67, 64)])
+def test_reach_of_a_convolution_is_half_its_kernel(kernel, far):
+    convolution = nn.Conv2d(3, 1, (1, kernel), padding=(0, kernel // 2))
+    assert tiles.reach(lambda images: {1: convolution(images)}, torch.device("cpu")) == far
+
+
+def test_reach_covers_what_the_gradient_says_of_mobilenet():
+    network = model_of().model_base
+    images = torch.randn((1, 3, 32, 1024), generator=torch.Generator().manual_seed(0)).requires_grad_()
+    scores = tiles._scores(network, images)
+    far = 0
+    for stride, score in scores.items():
+        middle = 512 // stride
+        (gradient,) = torch.autograd.grad(score[..., middle].abs().sum(), images, retain_graph=True)
+        columns = gradient.abs().sum(dim=(0, 1, 2)).nonzero()[:, 0]
+        far = max(far, 512 - int(columns[0]), int(columns[-1]) - 512 - stride + 1)
+    reached = tiles.reach(lambda i: tiles._scores(network, i), torch.device("cpu"))
+    assert 128 < far <= reached <= far + 2 * tiles.GRID
+
+
+@pytest.mark.parametrize("n_classes", [1, 3])
+@pytest.mark.parametrize("size", [(200, 300), (257, 161), (96, 500)])
+def test_tiles_of_a_plain_network_are_exact(n_classes, size):
+    image = picture(*size)
+    whole, tiled = whole_and_tiled(model_of(Blurred(n_classes), n_classes), image, 128)
+    assert whole.shape == tiled.shape == (1 if n_classes == 1 else 4, *size)
+    assert whole.std() > 0.1
+    assert np.abs(whole - tiled).max() < ROUNDING
+
+
+@pytest.mark.parametrize(("n_classes", "stride"), [(1, 8), (2, 4)])
+def test_tiles_of_fcn8_are_exact_where_the_margin_is_as_wide_as_it_sees(n_classes, stride):
+    model = model_of(n_classes=n_classes, output_stride=stride)
+    assert isinstance(model.model_base, FCN8)
+    whole, tiled = whole_and_tiled(model, picture(270, 1000), 768)
+    assert whole.std() > 0.1
+    assert np.abs(whole - tiled).max() < 2e-5  # of logits up to 30 or so in float32
+
+
+def test_tiles_cut_through_every_side_and_bands_too(monkeypatch):
+    monkeypatch.setattr(tiles, "BAND_PIXELS", 5000)
+    model, image = model_of(Blurred()), picture(333, 290, seed=1)
+    whole, _ = whole_and_tiled(model, image, 10**6)
+    small = Predictor(model, ["object"], tile=128).predict(image)
+    large = Predictor(model, ["object"], tile=4096).predict(image)
+    assert len(small.points) > 20
+    assert np.array_equal(small.class_map, large.class_map)
+    assert_same(small, whole)
+    assert_same(large, whole)
+
+
+def test_an_object_over_many_seams_counts_once():
+    class Bright(nn.Module):
+        def forward(self, images):
+            return 20 * (images[:, :1] - 0.5)
+
+    image = np.zeros((500, 500, 3), dtype=np.uint8)
+    image[10:490, 10:14] = image[10:14, 10:490] = image[486:490, 10:490] = 255  # a C over all tiles
+    image[250, 250] = 255
+    found = Predictor(model_of(Bright()), ["object"], tile=96).predict(image)
+    assert found.areas.tolist() == [int((image[..., 0] > 0).sum()) - 1, 1]
+    assert found.points[1].tolist() == [250.5, 250.5]
+    assert found.scores == pytest.approx([1 / (1 + np.exp(-10))] * 2)
+
+
+# The predictor
+
+
+@pytest.mark.parametrize("n_classes", [1, 2])
+def test_objects_of_several_classes_and_their_places(n_classes):
+    model, image = model_of(Blurred(n_classes), n_classes), picture(150, 140, seed=2)
+    names = ["a", "b"][:n_classes]
+    found = Predictor(model, names).predict(image)
+    probs = model.predict_probs(tiles.as_batch([image], ["made"], "none"))[0]
+    assert_same(found, probs)
+    masks = class_masks(probs[None])[0]
+    assert all(np.array_equal(found.class_map == k + 1, mask) for k, mask in enumerate(masks))
+    assert found.class_map.dtype == np.uint8
+    cols, rows = found.points.astype(int).T
+    assert np.array_equal(found.class_map[rows, cols], found.labels)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 50), (31, 97)])
+def test_any_size_is_what_validation_sees(size):
+    model, image = model_of(), picture(*size)
+    probs = model.predict_probs(tiles.as_batch([image], ["made"], "rgb_normalize"))[0]
+    assert_same(Predictor(model, ["object"]).predict(image), probs)
+
+
+def test_a_batch_is_as_one_by_one():
+    predictor = Predictor(model_of(Blurred()), ["object"])
+    images = [picture(60, 70, seed) for seed in range(3)]
+    together = predictor.predict_batch(images, ["a", "b", "c"])
+    for image, found in zip(images, together, strict=True):
+        assert np.array_equal(found.points, predictor.predict(image).points)
+    assert len({len(found.points) for found in together}) > 1
+
+
+def test_a_picture_without_objects():
+    found = Predictor(model_of(Blurred()), ["object"]).predict(np.zeros((40, 40, 3), dtype=np.uint8))
+    assert (found.points.shape, found.labels.shape, found.areas.shape) == ((0, 2), (0,), (0,))
+    assert not found.class_map.any()
+
+
+def test_the_normalisation_is_the_checkpoints(tmp_path):
+    image = picture(64, 64)
+    found = {}
+    for transform in ("none", "rgb_normalize"):
+        exp_dict = {**EXP_DICT, "dataset": {**EXP_DICT["dataset"], "transform": transform}}
+        model = LCFCN(exp_dict, CPU)
+        torch.save({"model": alive(model.model_base).state_dict(), "exp_dict": exp_dict}, tmp_path / "x.pth")
+        found[transform] = Predictor.load(tmp_path / "x.pth", CPU)
+        assert found[transform].model.transform == transform
+    batch = tiles.as_batch([image], ["made"], "rgb_normalize")["images"]
+    assert torch.allclose(batch[0, 0, 0, 0], torch.tensor((image[0, 0, 0] / 255 - 0.485) / 0.229, dtype=torch.float32))
+    counts = {len(predictor.predict(image).points) for predictor in found.values()}
+    probs = [p.model.predict_probs(tiles.as_batch([image], ["m"], p.model.transform)) for p in found.values()]
+    assert np.abs(probs[0] - probs[1]).max() > 0.01, counts
+
+
+def test_numbers_that_are_none_are_told_with_the_name():
+    class Broken(nn.Module):
+        def forward(self, images):
+            return images[:, :1] * torch.nan
+
+    with pytest.raises(UserError, match="not finite at image night.png"):
+        Predictor(model_of(Broken()), ["object"]).predict(picture(40, 40), "night.png")
+    model = model_of()
+    model.model_base.score_8s.bias.data.fill_(torch.inf)
+    with pytest.raises(UserError, match="not finite at image night.png"):
+        Predictor(model, ["object"], tile=96).predict(picture(97, 97), "night.png")
+
+
+def test_a_stop_ends_the_work_between_tiles():
+    stop = StopRequest()
+    stop.signal = 2
+    with pytest.raises(Stopped):
+        Predictor(model_of(Blurred()), ["object"], tile=96, stop=stop).predict(picture(100, 100))
+    with pytest.raises(Stopped):
+        Predictor(model_of(), ["object"], tile=96, stop=stop).predict(picture(100, 100))
+
+
+def test_memory_that_does_not_suffice_is_told_and_other_errors_are_not_hidden():
+    class Full(nn.Module):
+        def __init__(self, error):
+            super().__init__()
+            self.error = error
+
+        def forward(self, images):
+            raise self.error
+
+    for error in (MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")):
+        with pytest.raises(UserError, match="memory does not suffice"):
+            Predictor(model_of(Full(error)), ["object"]).predict(picture(8, 8))
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        Predictor(model_of(Full(RuntimeError("a mistake of ours"))), ["object"]).predict(picture(8, 8))
+
+
+# Checkpoints
+
+
+def save_checkpoint(path, n_classes=1, **entries):
+    exp_dict = {**EXP_DICT, "model": {**EXP_DICT["model"], "n_classes": n_classes, "pretrained": "/no/such/file.pth"}}
+    model = model_of(n_classes=n_classes)
+    torch.save({"model": model.model_base.state_dict(), "exp_dict": exp_dict, **entries}, path)
+    return model
+
+
+def test_load_builds_the_network_without_the_weights_it_began_from(tmp_path):
+    model = save_checkpoint(tmp_path / "x.pth", class_names=["car"])
+    predictor = Predictor.load(tmp_path / "x.pth", CPU)
+    assert predictor.class_names == ["car"]
+    assert not predictor.model.model_base.training
+    state = predictor.model.model_base.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in model.model_base.state_dict().items())
+
+
+@pytest.mark.parametrize(("n_classes", "names"), [(1, ["object"]), (2, ["class 1", "class 2"])])
+def test_older_checkpoints_have_no_names(tmp_path, n_classes, names):
+    save_checkpoint(tmp_path / "x.pth", n_classes)
+    assert Predictor.load(tmp_path / "x.pth", CPU).class_names == names
+
+
+def test_an_experiments_best_network_is_taken_and_else_its_last(tmp_path):
+    with pytest.raises(UserError, match="holds no model_best.pth and no model.pth"):
+        Predictor.load(tmp_path, CPU)
+    save_checkpoint(tmp_path / checkpoints.LAST, class_names=["last"])
+    assert Predictor.load(tmp_path, CPU).class_names == ["last"]
+    save_checkpoint(tmp_path / checkpoints.BEST, class_names=["best"])
+    assert Predictor.load(tmp_path, CPU).class_names == ["best"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"exp_dict": None}, "does not say which network"),
+        ({"exp_dict": {"model": 1}}, "the experiment has no"),
+        ({"class_names": ["a", "b"]}, "expected 1 names"),
+        ({"class_names": [1]}, "expected 1 names"),
+        ({"model": {"x": torch.zeros(1)}}, "does not fit this network"),
+        ({"exp_dict": {**EXP_DICT, "dataset": {"name": "points", "transform": "odd"}}}, "unknown dataset.transform"),
+        ({"exp_dict": {**EXP_DICT, "model": {**EXP_DICT["model"], "base": "odd"}}}, "model.base 'odd' is unknown"),
+    ],
+)
+def test_a_checkpoint_that_does_not_hold_together_is_told_in_one_line(tmp_path, entries, told):
+    save_checkpoint(tmp_path / "x.pth", **entries)
+    with pytest.raises(UserError, match=told) as caught:
+        Predictor.load(tmp_path / "x.pth", CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tile_that_is_too_small_is_refused():
+    with pytest.raises(UserError, match="--tile is 64; expected 96"):
+        Predictor(model_of(Blurred()), ["object"], tile=64)
