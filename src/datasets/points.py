@@ -2,6 +2,9 @@
 
 import csv
 import itertools
+import math
+import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -80,26 +83,17 @@ class Points(PointDataset):
 
 
 def _read_table(path: Path, types: dict[str, str]) -> pd.DataFrame:
-    """The columns of a CSV file that `types` names, whatever their order and the other columns.
+    """A CSV file that has the columns of `types`, whatever their order and the other columns.
 
     Nothing is read as missing: an image may be called NA, and an empty cell of numbers is a mistake.
     """
+    expected = f"expected the header {','.join(types)}"
     try:
         header = pd.read_csv(path, nrows=0, index_col=False, encoding="utf-8-sig").columns
         missing = [column for column in types if column not in header]
         if missing:
-            raise DataError(
-                f"{path}, line 1: no column {', '.join(missing)}; expected the header {','.join(types)}: mend it"
-            )
-        return pd.read_csv(
-            path,
-            usecols=list(types),
-            dtype=types,
-            index_col=False,
-            keep_default_na=False,
-            float_precision="round_trip",
-            encoding="utf-8-sig",
-        )
+            raise DataError(f"{path}, line 1: no column {', '.join(missing)}; {expected}: mend it")
+        return _read_rows(path, types)
     except DataError:
         raise
     except FileNotFoundError:
@@ -110,26 +104,54 @@ def _read_table(path: Path, types: dict[str, str]) -> pd.DataFrame:
     except UnicodeDecodeError:
         raise DataError(f"{path} is not in UTF-8: save it again in that encoding") from None
     except pd.errors.EmptyDataError:
-        raise DataError(f"{path} is empty; expected the header {','.join(types)}: write it again") from None
+        raise DataError(f"{path} is empty; {expected}: write it again") from None
     except pd.errors.ParserError as error:
-        raise DataError(f"{path} is no table ({one_line(error)}): mend that line") from None
+        raise DataError(f"{path} is no table ({one_line(error)}); {expected}: mend that line") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}): check it") from None
-    except ValueError:
-        raise _no_number(path) from None
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); expected a table: check it") from None
+    except (ValueError, pd.errors.ParserWarning):
+        raise _bad_row(path) from None
 
 
-def _no_number(path: Path) -> DataError:
-    """Found by going through the file again: pandas does not say where."""
+def _read_rows(path: Path, types: dict[str, str]) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        # Otherwise pandas drops the last cells of rows that have too many.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        table = pd.read_csv(
+            path,
+            dtype=defaultdict(lambda: "category", types),
+            index_col=False,
+            keep_default_na=False,
+            float_precision="round_trip",
+            encoding="utf-8-sig",
+        )
+    numbers = [column for column, kind in types.items() if kind == "float64"]
+    if not all(np.isfinite(table[column].to_numpy()).all() for column in numbers):
+        raise _bad_row(path)
+    return table[list(types)]
+
+
+def _bad_row(path: Path) -> DataError:
+    """The first row with too many cells or without numbers: pandas does not say where, so the file is read again."""
     for line, record in _records(path):
+        if any(record.get(None, ())):
+            return DataError(
+                f"{path}, line {line}: {','.join(record[None])!r} stands beyond the header; expected as many cells as "
+                "it has: put quotes around names with commas"
+            )
         for column in ("x", "y"):
-            try:
-                float(record[column])
-            except (ValueError, TypeError):
+            if not _is_finite(record.get(column, "0")):
                 return DataError(
                     f"{path}, line {line}: {column} is {record[column]!r}; expected a number of pixels: correct it"
                 )
     return DataError(f"{path} has an x or y that is no number; expected numbers of pixels: correct it")
+
+
+def _is_finite(text: str | None) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except (ValueError, TypeError):
+        return False
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -175,13 +197,6 @@ def _is_inside_images(name: object) -> bool:
 
 
 def _check_points(points: pd.DataFrame, path: Path, splits: pd.DataFrame) -> None:
-    for column in ("x", "y"):
-        bad = ~np.isfinite(points[column].to_numpy())
-        if bad.any():
-            row = int(bad.argmax())
-            raise DataError(
-                f"{_place(path, row)}: {column} is {points[column][row]}; expected a number of pixels: correct it"
-            )
     row = _first_outside(points["image"], splits["image"])
     if row is not None:
         raise DataError(
