@@ -1,0 +1,98 @@
+"""Instance masks: one label image an image, PNG or TIFF, with 0 for the background and a number for each object.
+
+They lie beside their images as a_masks.tif, a_mask.png, a_cp_masks.png, a_labels.tif or a_label.png, or in a folder
+`masks` or `labels` beside the folder `images`, with the same names. A pixel is meant by its centre, so 0.5 is added to
+row and column. Each object is clicked on its pixel nearest its centroid, so also inside a ring; a mask without objects
+says that the image has none. Masks of one value with several parts are refused: those parts may be one object or many.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import PngImagePlugin
+
+from lcfcn.blobs import blob_points, label_blobs
+from src.annotations.base import DEFAULT_CLASS, AnnotationError, Clicks, check_amount, files_of
+from src.images import IMAGE_SUFFIXES, MAX_PIXELS, image_size
+
+NAME = "instance masks (a_masks.png beside a.png, or masks/a.png beside images/a.png)"
+SUFFIXES = (".png", ".tif", ".tiff")
+ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label")
+FOLDERS = ("masks", "labels")
+
+
+def is_annotation(path: Path) -> bool:
+    """Whether a file is a mask, by its name."""
+    return path.suffix.lower() in SUFFIXES and (path.parent.name in FOLDERS or _stem(path) != path.stem)
+
+
+def recognises(path: Path) -> bool:
+    """Whether a file, or one in a folder, is a mask that has its image beside it."""
+    return any(_image_of(file) for file in _masks(path))
+
+
+def read(path: Path, images: Path | None) -> list[Clicks]:
+    """One click in each object of each mask."""
+    root = path if path.is_dir() else path.parent
+    found: dict[str, Clicks] = {}
+    amount = 0
+    for file in _masks(path):
+        image = _image_of(file)
+        if image is None:
+            raise AnnotationError(f"{file} is a mask without an image beside it: move it out, or add the image")
+        name = image.relative_to(root).as_posix() if image.is_relative_to(root) else image.name
+        if name in found:
+            raise AnnotationError(f"{file} is a second mask of {name}: move one out")
+        labels = _read_labels(file)
+        rows_cols = blob_points(labels) + 0.5
+        found[name] = Clicks(name, [(x, y, DEFAULT_CLASS) for y, x in rows_cols.tolist()], labels.shape)
+        amount += len(rows_cols)
+        check_amount(amount, path)
+    return list(found.values())
+
+
+def _masks(path: Path) -> list[Path]:
+    return [file for file in files_of(path, *SUFFIXES) if is_annotation(file)]
+
+
+def _stem(path: Path) -> str:
+    """The name without what says that it is a mask."""
+    ending = next((ending for ending in ENDINGS if path.stem.endswith(ending) and path.stem != ending), "")
+    return path.stem.removesuffix(ending)
+
+
+def _image_of(mask: Path) -> Path | None:
+    """The first image that belongs to a mask, by name."""
+    folder = mask.parent.with_name("images") if mask.parent.name in FOLDERS else mask.parent
+    stems = dict.fromkeys((_stem(mask), mask.stem) if folder != mask.parent else (_stem(mask),))
+    beside = (folder / f"{stem}{suffix}" for stem in stems for suffix in IMAGE_SUFFIXES)
+    return next((image for image in beside if image.is_file()), None)
+
+
+def _read_labels(file: Path) -> np.ndarray:
+    """(H, W) int."""
+    height, width = image_size(file)
+    if height * width > MAX_PIXELS:
+        raise AnnotationError(f"{file} says that it has {height} x {width} pixels, above {MAX_PIXELS:,}: cut it")
+    labels = _decoded(file)
+    if labels.ndim != 2 or labels.shape != (height, width):
+        raise AnnotationError(f"{file} is of shape {labels.shape}; expected one channel of labels: save it as grey")
+    if not np.isfinite(labels).all() or (labels != np.floor(labels)).any() or (labels < 0).any():
+        raise AnnotationError(f"{file} has values that are no labels; expected whole numbers from 0: save it again")
+    values = np.unique(labels)
+    if len(values[values > 0]) == 1 and label_blobs(labels > 0).max() > 1:
+        raise AnnotationError(f"{file} has one value and several parts; expected a number for each object: label them")
+    return labels.astype(np.int64)
+
+
+def _decoded(file: Path) -> np.ndarray:
+    """The values as stored: indices of a palette, 16 bits."""
+    try:
+        if file.suffix.lower() == ".png":
+            with file.open("rb") as opened:
+                return np.asarray(PngImagePlugin.PngImageFile(opened))
+        return tifffile.imread(file, key=0)
+    except Exception as error:  # each library raises types of its own
+        reason = " ".join(str(error).split())[:120]
+        raise AnnotationError(f"{file} cannot be read as a mask ({reason}): save it again") from None

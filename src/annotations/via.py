@@ -1,0 +1,142 @@
+"""VIA 2, the VGG Image Annotator: a project or an export of annotations as JSON, and its CSV.
+
+Coordinates are pixels from the image's top-left corner, (0, 0), as the browser's canvas gives them, rounded by VIA
+(`shape_attributes`, such as `cx` and `cy` of a point; "File formats" on https://www.robots.ox.ac.uk/~vgg/software/via/).
+The class is the region's attribute `class`, `label`, `name`, `type` or `category`, or its only one. VIA does not tell
+an image without objects from one that nobody looked at: each image of a file counts as annotated, so take the others
+out of the project before the export.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from src.annotations.base import (
+    AnnotationError,
+    Clicks,
+    box_centre,
+    check_amount,
+    class_name,
+    entry,
+    files_of,
+    first_line,
+    has_keys,
+    image_name,
+    number,
+    parse_json,
+    read_each,
+)
+from src.annotations.common import put, settle_classes
+from src.annotations.csv_points import read_table
+
+NAME = "VIA (VGG Image Annotator 2) JSON or CSV"
+SUFFIXES = (".json", ".csv")
+COLUMNS = {
+    "image": ("filename", "#filename"),
+    "shape": ("region_shape_attributes",),
+    "attributes": ("region_attributes",),
+}
+CLASS_KEYS = ("class", "label", "name", "type", "category")
+
+
+def recognises(path: Path) -> bool:
+    """Whether a JSON or CSV file, or one in a folder, has VIA's names for files and regions."""
+    return any(_fits(file) for file in files_of(path, *SUFFIXES))
+
+
+def read(path: Path, images: Path | None) -> list[Clicks]:
+    """The clicks of each image of the file: the centres of its regions."""
+    return settle_classes(read_each(path, SUFFIXES, _fits, _read_file))
+
+
+def _fits(file: Path) -> bool:
+    if file.suffix.lower() == ".csv":
+        header = first_line(file)
+        return all(names[0] in header for names in COLUMNS.values())
+    return has_keys(file, "filename", "regions")
+
+
+def _read_file(file: Path) -> list[Clicks]:
+    found: dict[str, Clicks] = {}
+    regions = _csv_regions(file) if file.suffix.lower() == ".csv" else _json_regions(file)
+    for amount, (name, shape, attributes) in enumerate(regions):
+        check_amount(amount, file)
+        clicks = entry(found, image_name(name, file))
+        if shape:
+            put(clicks, _position(shape, file), _class_of(attributes))
+    return list(found.values())
+
+
+def _json_regions(file: Path) -> Iterator[tuple[object, dict, object]]:
+    """Image, shape and attributes of each region, and once for each image without a shape."""
+    data = parse_json(file)
+    images = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
+    if not isinstance(images, dict):
+        raise AnnotationError(f"{file} holds no images as VIA writes them: export it again")
+    for image in images.values():
+        image = _mapping(image, file)
+        yield image.get("filename"), {}, {}
+        regions = image.get("regions")
+        for region in regions.values() if isinstance(regions, dict) else _list(regions, file):  # VIA 1 numbers them
+            region = _mapping(region, file)
+            yield image.get("filename"), _mapping(region.get("shape_attributes"), file), region.get("region_attributes")
+
+
+def _csv_regions(file: Path) -> Iterator[tuple[object, dict, object]]:
+    for where, row in read_table(file, COLUMNS, needed=tuple(COLUMNS)):
+        shape, attributes = (_parsed(row[column], file, where) for column in ("shape", "attributes"))
+        yield row["image"], _mapping(shape, file), attributes
+
+
+def _parsed(text: str, file: Path, where: str) -> object:
+    try:
+        return json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        raise AnnotationError(f"{file} has attributes in {where} that are no JSON: export it again") from None
+
+
+def _mapping(value: object, file: Path) -> dict:
+    if not isinstance(value, dict):
+        raise AnnotationError(f"{file} has an image or region that is no JSON object: export it again")
+    return value
+
+
+def _list(value: object, file: Path) -> list:
+    if not isinstance(value, list):
+        raise AnnotationError(f"{file} has regions or vertices that are no list: export it again")
+    return value
+
+
+def _position(shape: dict, file: Path) -> tuple[float, float] | None:
+    """The centre of a region; None for lines and what is unknown."""
+
+    def value(key: str) -> float:
+        return number(shape.get(key), file, f"{key} of a region")
+
+    kind = shape.get("name")
+    if kind in ("point", "circle", "ellipse"):
+        return value("cx"), value("cy")
+    if kind == "rect":
+        return value("x") + value("width") / 2, value("y") + value("height") / 2
+    if kind == "polygon":
+        xs, ys = (
+            [number(at, file, "a vertex") for at in _list(shape.get(key), file)]
+            for key in ("all_points_x", "all_points_y")
+        )
+        if not xs or len(xs) != len(ys):
+            raise AnnotationError(f"{file} has a polygon with {len(xs)} x and {len(ys)} y: export it again")
+        return box_centre(zip(xs, ys, strict=True))
+    return None
+
+
+def _class_of(attributes: object) -> str:
+    """The value of the attribute that names the class; of tick boxes the only one that is set."""
+    if not isinstance(attributes, dict) or not attributes:
+        return ""
+    by_key = {key.strip().lower(): value for key, value in attributes.items()}
+    only = next(iter(by_key.values())) if len(by_key) == 1 else ""
+    value = next((by_key[key] for key in CLASS_KEYS if key in by_key), only)
+    if isinstance(value, dict):
+        ticked = [key for key, is_set in value.items() if is_set]
+        value = ticked[0] if len(ticked) == 1 else ""
+    return class_name(value)

@@ -1,0 +1,148 @@
+"""YOLO boxes: a text file an image, named after it, with lines `class cx cy width height`; their centres.
+
+Coordinates are fractions of the image's width and height from its top-left corner (Ultralytics' documentation, "Object
+detection datasets overview"), so the images must be there for their sizes. An empty file says that the image has no
+object; an image without a file is not annotated. `labels` stands beside `images`: labels/a.txt belongs to images/a.jpg.
+The classes' names come from `names` in data.yaml, or a line each in classes.txt, obj.names or predefined_classes.txt.
+"""
+
+from pathlib import Path
+
+import yaml
+
+from src.annotations.base import (
+    AnnotationError,
+    Clicks,
+    class_name,
+    files_of,
+    number,
+    read_bytes,
+    read_each,
+    read_text,
+)
+from src.annotations.common import named_after
+from src.annotations.matching import ImageFolder
+from src.images import image_size
+
+NAME = "YOLO boxes (a .txt an image)"
+YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
+LINE_NAMES = ("classes.txt", "obj.names", "predefined_classes.txt")
+LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt")
+"""Text files that lie beside labels and are none."""
+
+
+def recognises(path: Path) -> bool:
+    """Whether a text file, or one in a folder, begins with a box; or all are empty, and a file names classes."""
+    files = _label_files(path)
+    starts = [_start(file) for file in files]
+    return any(map(_is_box, starts)) or (bool(files) and not any(starts) and _names_file(path) is not None)
+
+
+def read(path: Path, images: Path | None) -> list[Clicks]:
+    """The clicks of the image of each text file."""
+    root = path if path.is_dir() else path.parent
+    folder, names = ImageFolder(images or root, set()), _class_names(path)
+    files = set(_label_files(path))
+    return read_each(
+        path,
+        (".txt",),
+        lambda file: file not in files or not _start(file) or _is_box(_start(file)),
+        lambda file: [_read_file(file, root, folder, names)] if file in files else [],
+    )
+
+
+def _label_files(path: Path) -> list[Path]:
+    return [
+        file
+        for file in files_of(path, ".txt")
+        if file.name.lower() not in (*LINE_NAMES, *LISTS) and not file.name.lower().startswith("readme")
+    ]
+
+
+def _start(file: Path) -> str:
+    """The first line, "" for an empty file; never raises."""
+    try:
+        with file.open("rb") as opened:
+            lines = opened.read(1 << 12).decode(errors="replace").split("\n")
+    except OSError:
+        return "?"
+    return next((line for line in lines if line.strip()), "")
+
+
+def _is_box(line: str) -> bool:
+    fields = line.split()
+    try:
+        return len(fields) == 5 and fields[0].isdecimal() and all(0 <= float(field) <= 1 for field in fields[1:])
+    except ValueError:
+        return False
+
+
+def _read_file(file: Path, root: Path, folder: ImageFolder, names: list[str] | None) -> Clicks:
+    name = named_after(file, root, labels="images")
+    image = folder.find(name)
+    if image is None:
+        raise AnnotationError(
+            f"{file} needs the size of its image, and {folder.root} has no {name}: name its folder by --images"
+        )
+    height, width = image_size(image)
+    clicks = Clicks(name)
+    for index, line in enumerate(read_text(file).splitlines() if read_bytes(file).strip() else [], start=1):
+        if line.strip():
+            label, x, y = _box(line, f"{file}", index)
+            position = number(x, file, f"cx of line {index}") * width, number(y, file, f"cy of line {index}") * height
+            clicks.point_list.append((*position, _class_of(label, names, file)))
+    return clicks
+
+
+def _box(line: str, file: str, index: int) -> tuple[str, str, str]:
+    """Class, cx and cy."""
+    if not _is_box(line):
+        raise AnnotationError(
+            f"{file} has {line.strip()[:60]!r} in line {index}; expected class cx cy width height, the latter four "
+            "from 0 to 1: export it as YOLO detection"
+        )
+    label, x, y, *_ = line.split()
+    return label, x, y
+
+
+def _class_of(label: str, names: list[str] | None, file: Path) -> str:
+    if names is None:
+        return f"class {int(label)}"
+    if len(label) > 9 or int(label) >= len(names):
+        raise AnnotationError(f"{file} has the class {label[:20]}, and {len(names)} are named: add its name")
+    return names[int(label)]
+
+
+def _names_file(path: Path) -> Path | None:
+    """The file that names classes: in the folder, in the one above, or anywhere below."""
+    root = path if path.is_dir() else path.parent
+    known = (*YAML_NAMES, *LINE_NAMES)
+    beside = [folder / name for folder in (root, root.absolute().parent) for name in known]
+    below = [file for file in files_of(root, ".yaml", ".yml", ".txt", ".names") if file.name in known]
+    return next((file for file in [*beside, *below] if file.is_file()), None)
+
+
+def _class_names(path: Path) -> list[str] | None:
+    """The names of the classes in the order of their numbers, None if no file has them."""
+    file = _names_file(path)
+    if file is None:
+        return None
+    if file.name in LINE_NAMES:
+        names: object = read_text(file).strip().splitlines()
+    else:
+        names = _yaml_names(file)
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
+        names = [names[index] for index in range(len(names))]
+    if not isinstance(names, list) or not names or not all(map(class_name, names)):
+        raise AnnotationError(f"{file} names no classes; expected a name for each, numbered from 0: mend it")
+    return [class_name(name) for name in names]
+
+
+def _yaml_names(file: Path) -> object:
+    try:
+        data = yaml.safe_load(read_text(file))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError for dates that are none
+        if isinstance(error, AnnotationError):
+            raise
+        raise AnnotationError(f"{file} is no YAML: mend it, or name the classes in a classes.txt") from None
+    return data.get("names") if isinstance(data, dict) else None
