@@ -273,7 +273,8 @@ def join_predictions(dataset: PointDataset, points: Table, counts: Table | None 
 
 def _join_image(dataset: PointDataset, index: int, points: Table, counts: Table | None) -> ScoredImage:
     name = dataset.names[index]
-    truth, roi = dataset.prepared(index), dataset.read(index).roi
+    truth = dataset.prepared(index)
+    roi = dataset.read(index).roi if dataset.crops_to_roi else truth.roi
     x, y, labels, lines = points.of(name).T
     height, width = roi.shape
     outside = ~((x >= 0) & (x <= width) & (y >= 0) & (y <= height))

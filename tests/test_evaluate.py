@@ -282,6 +282,12 @@ def test_points_are_of_the_whole_image(trancos, tmp_path):
     assert [found[key] for key in ("mae", "game_3", "precision_0", "recall_0", "f1_0")] == [0, 0, 1, 1, 1]
 
 
+def test_a_point_outside_the_region_takes_its_class_along(trancos, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate.DATASETS["trancos"], "class_names", ("car", "bus"))
+    report = score_points(trancos, tmp_path, [HEADER, at(0.5, 0.5, label="bus"), at(20.5, 10.5)])
+    assert {name: block["n_predicted"] for name, block in report["by_class"].items()} == {"car": 1, "bus": 0}
+
+
 def test_scores_by_hand(trancos, tmp_path):
     """One beside its object by 3 pixels, two where nothing is, one of them far off; outside the region one more."""
     lines = [HEADER, at(23.5, 10.5), at(4.5, 18.5), at(29.5, 3.5), at(0.5, 0.5), at(20.5, 10.5), at(12, 12)]
@@ -338,6 +344,46 @@ def test_rows_of_other_splits_are_left_out(trancos, tmp_path):
     report = score_points(trancos, tmp_path, lines)
     assert report["all"]["n_predicted"] == 1
     assert report["source"]["predictions_rows_of_other_splits"] == 2
+
+
+def test_the_projects_own_data_set_with_classes_in_folders(tmp_path):
+    """Of the test images one has no object; the training image is not scored."""
+    folder = tmp_path / "data" / "images" / "Küche 1"
+    folder.mkdir(parents=True)
+    for name in ("a b.png", "c.png", "d.png"):
+        Image.fromarray(np.zeros((30, 40, 3), dtype=np.uint8)).save(folder / name)
+    names = [f"Küche 1/{name}" for name in ("a b.png", "c.png", "d.png")]
+    splits = ["image,split", f"{names[0]},test", f"{names[1]},test", f"{names[2]},train"]
+    (tmp_path / "data" / "splits.csv").write_text("\n".join(splits), encoding="utf-8")
+    clicks = [(0, 3.5, 4.5, "cup"), (0, 20.5, 4.5, "plate"), (0, 30.5, 20.5, "plate"), (2, 1.5, 1.5, "cup")]
+    truth = [HEADER, *(at(x, y, names[i], label) for i, x, y, label in clicks)]
+    (tmp_path / "data" / "points.csv").write_text("\n".join(truth), encoding="utf-8")
+    found = [
+        (0, 3.5, 6.5, "cup"),
+        (0, 20.5, 4.5, "cup"),
+        (0, 30.5, 19.5, "plate"),
+        (1, 9, 9, "plate"),
+        (2, 1, 1, "cup"),
+    ]
+    lines = [HEADER, *(at(x, y, names[i], label) for i, x, y, label in found)]
+    arguments = prediction_arguments(tmp_path / "data", tmp_path, lines)
+    arguments[arguments.index("trancos")] = "points"
+    assert evaluate.main(arguments) == 0
+    report = read_report(tmp_path / "out", "test")
+    assert (report["n_images"], report["n_images_without_object"], report["classes"]) == (2, 1, ["cup", "plate"])
+    cup, plate = (values(report["by_class"][name]) for name in ("cup", "plate"))
+    assert [cup[key] for key in ("mae", "bias", "nae", "precision_4", "recall_4")] == [0.5, 0.5, 1, 0.5, 1]
+    assert [plate[key] for key in ("mae", "bias", "nae", "precision_4", "recall_4")] == [1, 0, 0.5, 0.5, 0.5]
+    together = values(report["all"])
+    assert [together[key] for key in ("mae", "nae", "precision_4", "recall_4")] == [0.75, 0.75, 0.5, 2 / 3]
+    assert together["mrmse"] == pytest.approx((0.5**0.5 + 1) / 2)
+    rows = read_rows(tmp_path / "out" / "images_test.csv")
+    assert [(row["image"], row["class"], row["true"], row["predicted"]) for row in rows] == [
+        (names[0], "cup", "1", "2"),
+        (names[0], "plate", "2", "1"),
+        (names[1], "cup", "0", "0"),
+        (names[1], "plate", "0", "1"),
+    ]
 
 
 @pytest.mark.parametrize(
