@@ -94,8 +94,11 @@ def load_network(savedir_base: Path, exp_id: str, runtime: Runtime) -> tuple[dic
     # The checkpoint fills the whole network: what it once started from need not be there any more.
     model = LCFCN({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}}, runtime)
     model.load_state_dict({"model": checkpoint["model"]})
-    about = {"checkpoint": BEST, "checkpoint_sha256": sha256(path), "epoch": checkpoint.get("epoch")}
-    return exp_dict, model, {**about, "class_names": checkpoint.get("class_names")}
+    names, epoch = checkpoint.get("class_names"), checkpoint.get("epoch")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise UserError(f"{path} has the class_names {str(names)[:80]!r}; expected a list of names: restore the file")
+    about = {"checkpoint": BEST, "checkpoint_sha256": sha256(path), "epoch": epoch if isinstance(epoch, int) else None}
+    return exp_dict, model, {**about, "class_names": names}
 
 
 def open_split(exp_dict: dict, split: str, datadir: str | None, class_names: Sequence[str] | None) -> PointDataset:

@@ -229,6 +229,11 @@ def test_classes_of_other_names_are_refused(tmp_path, capsys):
     )
 
 
+def test_class_names_that_are_none_are_one_line(tmp_path, capsys):
+    savedir, _ = write_experiment(tmp_path, n_classes=1, class_names=[3])
+    assert "has the class_names '[3]'; expected a list of names" in failure(capsys, arguments_of(savedir))
+
+
 def test_a_missing_network_is_one_line(experiment, tmp_path, capsys):
     savedir, _ = experiment
     (tmp_path / savedir.name).mkdir()
