@@ -19,6 +19,7 @@ from PIL import Image
 from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 
 from src.annotations import (
+    FORMATS,
     coco,
     csv_points,
     cvat,
@@ -30,6 +31,7 @@ from src.annotations import (
     napari,
     nwpu,
     qupath,
+    recognise,
     shanghaitech,
     via,
     voc,
@@ -41,9 +43,7 @@ from src.errors import UserError, one_line
 
 HEIGHT, WIDTH = 32, 64
 CLASSES = ["cell", "große Zelle"]
-OLD = (csv_points, labelme, cvat, coco, dots)
 NEW = (via, label_studio, yolo, voc, imagej, napari, qupath, shanghaitech, nwpu, masks)
-MODULES = OLD + NEW
 
 TRUTH = {
     "Füße 1.png": [(3.5, 8.5, CLASSES[0]), (60.5, 1.5, CLASSES[1]), (0.5, 31.5, CLASSES[0])],
@@ -345,7 +345,6 @@ def write_dots(folder):
     return folder
 
 
-HAS_CLASSES = (via, label_studio, yolo, voc, napari, qupath)
 WRITERS = {
     write_via_project: via,
     write_via_export: via,
@@ -408,9 +407,9 @@ def test_the_same_set_is_read_from_each_format(writer, tmp_path):
 def test_each_format_claims_its_own_files_alone(writer, tmp_path):
     source = writer(tmp_path / "set")
     own = WRITERS.get(writer) or OTHERS[writer]
-    assert [module.NAME for module in MODULES if module.recognises(source)] == [own.NAME]
-    folder = source if source.is_dir() else source.parent
-    assert [module.NAME for module in MODULES if module.recognises(folder)] == [own.NAME]
+    assert recognise(source) is own
+    assert recognise(source if source.is_dir() else source.parent) is own
+    assert own in FORMATS
 
 
 def test_no_new_format_claims_real_data(shared):

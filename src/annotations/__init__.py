@@ -4,10 +4,42 @@ import os
 from pathlib import Path
 from types import ModuleType
 
-from src.annotations import coco, csv_points, cvat, dots, labelme
+from src.annotations import (
+    coco,
+    csv_points,
+    cvat,
+    dots,
+    imagej,
+    label_studio,
+    labelme,
+    masks,
+    napari,
+    nwpu,
+    qupath,
+    shanghaitech,
+    via,
+    voc,
+    yolo,
+)
 from src.annotations.base import AnnotationError
 
-FORMATS: tuple[ModuleType, ...] = (csv_points, labelme, cvat, coco, dots)
+FORMATS: tuple[ModuleType, ...] = (
+    csv_points,
+    labelme,
+    cvat,
+    coco,
+    dots,
+    via,
+    label_studio,
+    yolo,
+    voc,
+    imagej,
+    napari,
+    qupath,
+    shanghaitech,
+    nwpu,
+    masks,
+)
 
 
 def recognise(path: Path) -> ModuleType:
