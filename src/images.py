@@ -196,13 +196,15 @@ def _to_rgb(values: np.ndarray, *, jointly: bool = False, alpha: str | None = No
         raise ValueError(f"its values are of the type {values.dtype}")
     channels = values if values.ndim == 3 else values[..., None]
     colours = channels[..., :-1] if alpha else channels
-    sources = {1: (0, 0, 0), 2: (0, 1)}.get(colours.shape[-1], (0, 1, 2))
-    both = _limits(colours[..., :3]) if jointly else None
+    n_colours = min(colours.shape[-1], 3)
+    all_limits = _limits(colours[..., :3]) if jointly else None
     rgb = np.zeros((*channels.shape[:2], 3), dtype=np.uint8)
-    for target, source in enumerate(sources):
-        low, high = both or _limits(colours[..., source])
+    for channel in range(n_colours):
+        low, high = all_limits or _limits(colours[..., channel])
         for rows in _bands(*rgb.shape[:2]):
-            rgb[rows, :, target] = _stretched(colours[rows, :, source], low, high)
+            rgb[rows, :, channel] = _stretched(colours[rows, :, channel], low, high)
+    if n_colours == 1:
+        rgb[..., 1:] = rgb[..., :1]
     if alpha:
         _lay_on_white(rgb, channels[..., -1], multiplied=alpha == "associated")
     return rgb

@@ -133,38 +133,41 @@ def _read_rows(path: Path, types: dict[str, str]) -> pd.DataFrame:
 
 def _bad_row(path: Path) -> DataError:
     """The first row with too many cells or without numbers: pandas does not say where, so the file is read again."""
-    for line, record in _records(path):
-        if any(record.get(None, ())):
+    records = _records(path)
+    _, header = next(records)
+    places = [(column, header.index(column)) for column in ("x", "y") if column in header]
+    for line, cells in records:
+        if any(cells[len(header) :]):
             return DataError(
-                f"{path}, line {line}: {','.join(record[None])!r} stands beyond the header; expected as many cells as "
-                "it has: put quotes around names with commas"
+                f"{path}, line {line}: {','.join(cells[len(header) :])!r} stands beyond the header; expected as many "
+                "cells as it has: put quotes around names with commas"
             )
-        for column in ("x", "y"):
-            if not _is_finite(record.get(column, "0")):
-                return DataError(
-                    f"{path}, line {line}: {column} is {record[column]!r}; expected a number of pixels: correct it"
-                )
+        for column, place in places:
+            text = cells[place] if place < len(cells) else ""
+            if not _is_finite(text):
+                return DataError(f"{path}, line {line}: {column} is {text!r}; expected a number of pixels: correct it")
     return DataError(f"{path} has an x or y that is no number; expected numbers of pixels: correct it")
 
 
-def _is_finite(text: str | None) -> bool:
+def _is_finite(text: str) -> bool:
     try:
         return math.isfinite(float(text))
-    except (ValueError, TypeError):
+    except ValueError:
         return False
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells of each row after the header; blank lines are none, as for pandas."""
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of each row, the header first; blank lines are none, as for pandas."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        for record in reader:
-            yield reader.line_num, record
+        reader = csv.reader(file)
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
 
 
 def _place(path: Path, row: int) -> str:
     """Where a row of a table, from 0, stands in its file."""
-    line, _ = next(itertools.islice(_records(path), int(row), None))
+    line, _ = next(itertools.islice(_records(path), int(row) + 1, None))
     return f"{path}, line {line}"
 
 
