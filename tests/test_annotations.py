@@ -126,7 +126,7 @@ def test_encodings_that_are_none_are_told(tmp_path):
     assert "no utf-16 text" in told(path)
 
 
-def test_too_much_is_refused_while_it_is_read(tmp_path, monkeypatch):
+def test_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
     rows = "".join(f"a.png,{i % 100},{i // 100},cell\n" for i in range(10_001))
     path = written(tmp_path / "a.csv", "image,x,y,class\n" + rows + "a.png,nan,1,cell\n")
     monkeypatch.setattr(base, "MAX_OBJECTS", 10_000)

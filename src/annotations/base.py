@@ -188,7 +188,8 @@ def class_name(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     text = str(value) if isinstance(value, str) or abs(value) < 2**63 else ""
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:MAX_NAME]).split())
+    text = text[:MAX_NAME]
+    return " ".join((text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)).split())
 
 
 def number(value: object, path: Path, what: str) -> float:

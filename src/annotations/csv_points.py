@@ -57,9 +57,12 @@ def _fits(path: Path) -> bool:
 
 def _read_file(path: Path) -> list[Clicks]:
     found: dict[str, Clicks] = {}
-    for amount, (where, row) in enumerate(read_table(path, COLUMNS, needed=("image", "x", "y")), start=1):
-        check_amount(amount, path)
-        clicks = entry(found, image_name(row["image"], path))
+    by_spelling: dict[str, Clicks] = {}  # a name is checked once, not in each of its rows
+    for where, row in read_table(path, COLUMNS, needed=("image", "x", "y")):
+        spelling = row["image"]
+        if spelling not in by_spelling:
+            by_spelling[spelling] = entry(found, image_name(spelling, path))
+        clicks = by_spelling[spelling]
         if row["x"] or row["y"]:
             # Where a comma separates none is left in a number: one that is there is a decimal comma.
             x, y = (number(row[column].replace(",", "."), path, f"{column} of {where}") for column in "xy")
@@ -75,11 +78,14 @@ def read_table(
     `columns` says what each may be called.
     """
     text = read_text(path).lstrip("\r\n")
-    separator, places = _layout(text.splitlines()[0], columns)
+    check_amount(max(map(text.count, "\r\n")) - 1, path)
+    lines = io.StringIO(text, newline="")
+    separator, places = _layout(lines.readline().rstrip("\r\n"), columns)
+    lines.seek(0)
     missing = [column for column in needed if column not in places]
     if missing:
         raise AnnotationError(f"{path} has no column {missing[0]}; expected a header with {', '.join(needed)}: add it")
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows = csv.reader(lines, delimiter=separator, strict=True)
     try:
         n_columns = len(next(rows))
         for row in rows:

@@ -53,7 +53,7 @@ def _name(value: object, path: Path, root: Path, images: Path | None) -> str:
         target = os.path.normpath(path.parent.absolute() / value.strip().replace("\\", "/"))
         for folder in filter(None, (images, root)):
             base = os.path.normpath(folder.absolute())
-            if os.path.commonpath([base, target]) == base != target:
+            if os.path.commonpath([base, target]) == base:
                 return image_name(os.path.relpath(target, base), path)
         raise AnnotationError(
             f"{path} names the image {value[:80]!r}, which lies elsewhere: name its folder by --images"
