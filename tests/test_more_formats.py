@@ -518,6 +518,9 @@ def test_yolo_takes_names_from_lines_and_images_from_elsewhere(tmp_path):
     assert clicks.point_list == [(32, 8, "b")]
     with pytest.raises(AnnotationError, match="--images"):
         yolo.read(tmp_path / "labels", None)
+    (tmp_path / "labels/classes.txt").rename(tmp_path / "classes.txt")
+    (clicks,) = yolo.read(tmp_path / "labels", tmp_path / "photos")
+    assert clicks.point_list == [(32, 8, "b")]
 
 
 def test_the_first_pixel_of_voc_is_1_1(tmp_path):

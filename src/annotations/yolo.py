@@ -114,10 +114,11 @@ def _class_of(label: str, names: list[str] | None, file: Path) -> str:
 
 
 def _names_file(path: Path) -> Path | None:
-    """The file that names classes: in the folder, in the one above, or anywhere below."""
+    """The file that names classes: in the folder, in the one above `labels`, or anywhere below."""
     root = path if path.is_dir() else path.parent
     known = (*YAML_NAMES, *LINE_NAMES)
-    beside = [folder / name for folder in (root, root.absolute().parent) for name in known]
+    folders = (root, root.absolute().parent) if root.absolute().name == "labels" else (root,)
+    beside = [folder / name for folder in folders for name in known]
     below = [file for file in files_of(root, ".yaml", ".yml", ".txt", ".names") if file.name in known]
     return next((file for file in [*beside, *below] if file.is_file()), None)
 
