@@ -280,6 +280,7 @@ def test_where_a_coco_object_is(tmp_path, category, fields, expected, dropped):
         (coco_object(bbox=[1, 2, 3]), "bbox that are no list of 4 numbers each"),
         (coco_object(bbox=[1, 2, 3, float("nan")]), "nan as bbox"),
         (coco_object(bbox=[1, 2, 3, "1e999"]), "'1e999' as bbox"),
+        (coco_object(bbox=[1, 2, 3, 10**400]), "as bbox; expected a finite number"),
         (coco_object(keypoints=[1, 2]), "keypoints that are no list of 3"),
         (coco_object(keypoints=[True, 2, 2]), "True as keypoints"),
         (7, "annotations is a list; expected a list of objects"),
@@ -287,6 +288,14 @@ def test_where_a_coco_object_is(tmp_path, category, fields, expected, dropped):
 )
 def test_coco_refuses(tmp_path, annotation, words):
     assert words in told(written(tmp_path / "a.json", coco_text([annotation])))
+
+
+def test_the_name_of_a_class_is_printable(tmp_path):
+    names = {" red \u0000\n cell\ud800": "red cell", 7: "7", "": None, "\u0007": None, None: None}
+    shapes = [shape("point", [[1, 2]], label=name) for name in names]
+    [clicks] = labelme.read(written(tmp_path / "a.json", labelme_text(shapes)), None)
+    assert [name for *_, name in clicks.point_list] == list(filter(None, names.values()))
+    assert clicks.dropped == {"unlabelled": 3}
 
 
 def test_json_that_is_none_is_told(tmp_path):
