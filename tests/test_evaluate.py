@@ -287,6 +287,13 @@ def test_points_are_of_the_whole_image(trancos, tmp_path):
     assert [found[key] for key in ("mae", "game_3", "precision_0", "recall_0", "f1_0")] == [0, 0, 1, 1, 1]
 
 
+def test_counts_are_of_their_class(trancos, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate.DATASETS["trancos"], "class_names", ("car", "bus"))
+    counts = ["image,class,count", f"{NAME},bus,7", f"{NAME},car,2"]
+    report = score_points(trancos, tmp_path, [HEADER], counts=counts)
+    assert {name: block["n_predicted"] for name, block in report["by_class"].items()} == {"car": 2, "bus": 7}
+
+
 def test_a_point_outside_the_region_takes_its_class_along(trancos, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate.DATASETS["trancos"], "class_names", ("car", "bus"))
     report = score_points(trancos, tmp_path, [HEADER, at(0.5, 0.5, label="bus"), at(20.5, 10.5)])
@@ -346,9 +353,9 @@ def test_points_on_the_border_belong_to_the_last_pixel(trancos, tmp_path):
 
 def test_rows_of_other_splits_are_left_out(trancos, tmp_path):
     lines = [HEADER, at(20.5, 10.5), at(1, 1, name="image-1-000001.jpg"), at(2, 1, name="image-1-000003.jpg")]
-    report = score_points(trancos, tmp_path, lines)
+    report = score_points(trancos, tmp_path, [*lines, lines[-1]])
     assert report["all"]["n_predicted"] == 1
-    assert report["source"]["predictions_rows_of_other_splits"] == 2
+    assert report["source"]["predictions_rows_of_other_splits"] == 3
 
 
 def test_the_projects_own_data_set_with_classes_in_folders(tmp_path):
