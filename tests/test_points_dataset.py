@@ -174,6 +174,7 @@ HEAD = "image,x,y,class\n"
         (HEAD + "a.png,1,2,\n", ["line 2", "the class is empty"]),
         (HEAD + "a.png,1,2\n", ["line 2", "class is empty"]),
         (HEAD + "a.png,1,2,cell\na.png,1,2,cell,9,9\n", ["points.csv", "line 3"]),
+        (HEAD + "a.png,1,2,cell,debris\n", ["line 2", "'debris'", "quotes"]),
         (HEAD + "a.png,1,2,cell,\na, b.png,1,2,cell\n", ["line 3", "'cell'", "quotes"]),
         (HEAD + 'a.png,1,2,"cell\n', ["points.csv"]),
         (HEAD.encode() + "a.png,1,2,ärgernis\n".encode("latin-1"), ["points.csv is not in UTF-8"]),
