@@ -154,8 +154,8 @@ def _files_of(argument: str, recursive: bool) -> list[str]:
     if not os.path.isdir(argument):
         named = sorted(glob.glob(argument, recursive=True))
         return [file for file in named if os.path.isfile(file) and _is_image(Path(file))]
-    files = Path(argument).rglob("*") if recursive else Path(argument).iterdir()
-    return sorted(str(file) for file in files if _is_image(file) and file.is_file())
+    files = sorted(Path(argument).rglob("*") if recursive else Path(argument).iterdir())
+    return [str(file) for file in files if _is_image(file) and file.is_file()]
 
 
 def _is_image(path: Path) -> bool:

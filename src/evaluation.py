@@ -91,9 +91,7 @@ def load_network(savedir_base: Path, exp_id: str, runtime: Runtime) -> tuple[dic
     (exp_dict,) = experiments.find_experiments({}, None, exp_id, savedir_base, [])
     path = savedir_base / exp_id / BEST
     checkpoint = load_checkpoint(path)
-    # The checkpoint fills the whole network: what it once started from need not be there any more.
-    model = LCFCN({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}}, runtime)
-    model.load_state_dict({"model": checkpoint["model"]})
+    model = LCFCN.from_checkpoint(exp_dict, checkpoint, runtime)
     names, epoch = checkpoint.get("class_names"), checkpoint.get("epoch")
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise UserError(f"{path} has the class_names {str(names)[:80]!r}; expected a list of names: restore the file")

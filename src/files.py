@@ -26,7 +26,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch.save tells of a full disk by a RuntimeError
         reason = " ".join((getattr(error, "strerror", None) or str(error)).split())
-        raise UserError(f"{path} cannot be written ({reason}): free space or choose another -sb") from None
+        raise UserError(f"{path} cannot be written ({reason}): free space or choose another folder") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

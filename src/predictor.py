@@ -79,8 +79,7 @@ class Predictor:
         checkpoint = checkpoints.load_checkpoint(find_checkpoint(path))
         exp_dict = _checked_experiment(checkpoint, path)
         n_classes = exp_dict["model"]["n_classes"]
-        model = LCFCN({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}}, runtime)
-        model.load_state_dict({"model": checkpoint["model"]})
+        model = LCFCN.from_checkpoint(exp_dict, checkpoint, runtime)
         return cls(model, _class_names(checkpoint, n_classes, path), tile=tile, stop=stop)
 
     def fits(self, shape: tuple[int, ...]) -> bool:

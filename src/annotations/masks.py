@@ -9,12 +9,10 @@ says that the image has none. Masks of one value with several parts are refused:
 from pathlib import Path
 
 import numpy as np
-import tifffile
-from PIL import PngImagePlugin
 
 from lcfcn.blobs import blob_points, label_blobs
 from src.annotations.base import DEFAULT_CLASS, AnnotationError, Clicks, check_amount, files_of
-from src.images import IMAGE_SUFFIXES, MAX_PIXELS, image_size
+from src.images import IMAGE_SUFFIXES, ImageError, read_values
 
 NAME = "instance masks (a_masks.png beside a.png, or masks/a.png beside images/a.png)"
 SUFFIXES = (".png", ".tif", ".tiff")
@@ -72,11 +70,11 @@ def _image_of(mask: Path) -> Path | None:
 
 def _read_labels(file: Path) -> np.ndarray:
     """(H, W) int."""
-    height, width = image_size(file)
-    if height * width > MAX_PIXELS:
-        raise AnnotationError(f"{file} says that it has {height} x {width} pixels, above {MAX_PIXELS:,}: cut it")
-    labels = _decoded(file)
-    if labels.ndim != 2 or labels.shape != (height, width):
+    try:
+        labels = read_values(file)
+    except ImageError as error:
+        raise AnnotationError(str(error)) from None
+    if labels.ndim != 2:
         raise AnnotationError(f"{file} is of shape {labels.shape}; expected one channel of labels: save it as grey")
     if not np.isfinite(labels).all() or (labels != np.floor(labels)).any() or (labels < 0).any():
         raise AnnotationError(f"{file} has values that are no labels; expected whole numbers from 0: save it again")
@@ -84,15 +82,3 @@ def _read_labels(file: Path) -> np.ndarray:
     if len(values[values > 0]) == 1 and label_blobs(labels > 0).max() > 1:
         raise AnnotationError(f"{file} has one value and several parts; expected a number for each object: label them")
     return labels.astype(np.int64)
-
-
-def _decoded(file: Path) -> np.ndarray:
-    """The values as stored: indices of a palette, 16 bits."""
-    try:
-        if file.suffix.lower() == ".png":
-            with file.open("rb") as opened:
-                return np.asarray(PngImagePlugin.PngImageFile(opened))
-        return tifffile.imread(file, key=0)
-    except Exception as error:  # each library raises types of its own
-        reason = " ".join(str(error).split())[:120]
-        raise AnnotationError(f"{file} cannot be read as a mask ({reason}): save it again") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from src.annotations.base import AnnotationError, Clicks, check_amount, files_of
 from src.datasets.base import DataError
-from src.datasets.shanghai import Shanghai, _read_heads
+from src.datasets.shanghai import Shanghai, read_heads
 
 NAME = "ShanghaiTech (images beside ground-truth/GT_IMG_1.mat)"
 TRUTHS = ("ground-truth", "ground_truth")
@@ -28,7 +28,7 @@ def read(path: Path, images: Path | None) -> list[Clicks]:
         name = truth.stem.removeprefix(START)
         image = truth.parent.parent / "images" / name
         try:
-            heads = _read_heads(truth)
+            heads = read_heads(truth)
         except DataError as error:
             raise AnnotationError(str(error)) from None
         inside = image.relative_to(root).as_posix() if image.is_relative_to(root) else name

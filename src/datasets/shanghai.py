@@ -52,12 +52,12 @@ class Shanghai(PointDataset):
     def read(self, index: int) -> Record:
         """Read an image and the heads annotated in it."""
         image = read_image(self.paths[index])
-        xy = _read_heads(_truth_of(self.paths[index]))
+        xy = read_heads(_truth_of(self.paths[index]))
         return Record(image, xy[:, ::-1], np.ones(len(xy), dtype=int), np.ones(image.shape[:2], dtype=bool))
 
     def count(self, index: int) -> int:
         """The heads of one image, which need not be decoded for that: each counts, also one outside."""
-        return len(_read_heads(_truth_of(self.paths[index])))
+        return len(read_heads(_truth_of(self.paths[index])))
 
 
 def _number(path: Path) -> int:
@@ -77,7 +77,7 @@ def _truth_of(image: Path) -> Path:
     return _truth_folder(image.parent.parent) / f"GT_{image.stem}.mat"
 
 
-def _read_heads(path: Path) -> np.ndarray:
+def read_heads(path: Path) -> np.ndarray:
     """x and y of each head, (n, 2) float."""
     mat = read_mat(path)
     try:

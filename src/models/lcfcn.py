@@ -51,6 +51,19 @@ class LCFCN:
         self.stop = stop or StopRequest()
         self.sums: dict[str, float] = {}
 
+    @classmethod
+    def from_checkpoint(cls, exp_dict: dict, checkpoint: dict, runtime: Runtime) -> "LCFCN":
+        """The trained network of a checkpoint; the weights that its training began from are not looked for.
+
+        Raises
+        ------
+        UserError
+            If the checkpoint's parameters are not those of the experiment's network.
+        """
+        model = cls({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}}, runtime)
+        model.load_state_dict({"model": checkpoint["model"]})
+        return model
+
     def train_on_loader(self, loader: DataLoader) -> dict[str, float]:
         """Train through an epoch, or the rest of one that `load_state_dict` took up in the middle.
 
