@@ -14,6 +14,7 @@ from src.datasets.transforms import normalize
 from src.errors import UserError
 from src.models import LCFCN
 from src.models.fcn8 import FCN8
+from src.models.lcfcn import to_probs
 
 GRID = 32
 """The coarsest stride of the networks: tiles that begin at its multiples see the same grid as the whole image."""
@@ -153,12 +154,12 @@ def _fcn8_bands(
     model: LCFCN, image: np.ndarray, name: str, tile: int, check: Callable[[], None]
 ) -> Iterator[np.ndarray]:
     height, width = image.shape[:2]
-    logits = _merged(_score_maps(model, image, name, tile, check))
+    logits = model.model_base.merge(_score_maps(model, image, name, tile, check))
     if not logits.isfinite().all():
         raise UserError(f"the output is not finite at image {name}: use --precision 32 or bf16, or look at that image")
     for top, bottom in _bands(height, width):
         band = _enlarged_rows(logits, top, bottom, (height, width))
-        yield (band.sigmoid() if band.shape[1] == 1 else band.softmax(1))[0].numpy()
+        yield to_probs(band)[0].numpy()
 
 
 def _bands(height: int, width: int) -> list[tuple[int, int]]:
@@ -169,12 +170,12 @@ def _bands(height: int, width: int) -> list[tuple[int, int]]:
 @torch.no_grad()
 def _score_maps(model: LCFCN, image: np.ndarray, name: str, tile: int, check: Callable[[], None]) -> dict[int, Tensor]:
     """FCN8's score maps (1, C, ceil(H / stride), ceil(W / stride)) of the whole image by stride, on the host."""
-    windows = [window for row in _windows(model, image, tile, lambda i: _scores(model.model_base, i)) for window in row]
+    windows = [window for row in _windows(model, image, tile, model.model_base.scores) for window in row]
     maps: dict[int, Tensor] = {}
     for rows, cols in tqdm(windows, desc="tiles", leave=False):
         batch = _window_batch(model, image, name, rows, cols)
         with model.runtime.autocast():
-            scores = _scores(model.model_base, model.runtime.images(batch))
+            scores = model.model_base.scores(model.runtime.images(batch))
         for stride, score in scores.items():
             if stride not in maps:
                 size = [-(-side // stride) for side in image.shape[:2]]
@@ -184,22 +185,6 @@ def _score_maps(model: LCFCN, image: np.ndarray, name: str, tile: int, check: Ca
             maps[stride][..., top : top + core.shape[-2], left : left + core.shape[-1]] = core
         check()
     return maps
-
-
-def _scores(network: FCN8, images: Tensor) -> dict[int, Tensor]:
-    """FCN8's scores by stride, before its decoder adds them up."""
-    maps = network.read_maps(getattr(network, network.trunk_name), images)
-    return {stride: getattr(network, f"score_{stride}s")(maps[stride]) for stride in network.strides}
-
-
-def _merged(scores: dict[int, Tensor]) -> Tensor:
-    """Add up scores from coarse to fine, as `FCN8.forward` does."""
-    *finer, coarsest = sorted(scores)
-    logits = scores[coarsest]
-    for stride in reversed(finer):
-        size = scores[stride].shape[-2:]
-        logits = scores[stride] + F.interpolate(logits, size=size, mode="bilinear", align_corners=True)
-    return logits
 
 
 def _enlarged_rows(maps: Tensor, top: int, bottom: int, size: tuple[int, int]) -> Tensor:

@@ -168,14 +168,14 @@ def test_reach_is_the_farther_of_both_sides(side):
 def test_reach_covers_what_the_gradient_says_of_mobilenet():
     network = model_of().model_base
     images = torch.randn((1, 3, 32, 1024), generator=torch.Generator().manual_seed(0)).requires_grad_()
-    scores = tiles._scores(network, images)
+    scores = network.scores(images)
     far = 0
     for stride, score in scores.items():
         middle = 512 // stride
         (gradient,) = torch.autograd.grad(score[..., middle].abs().sum(), images, retain_graph=True)
         columns = gradient.abs().sum(dim=(0, 1, 2)).nonzero()[:, 0]
         far = max(far, 512 - int(columns[0]), int(columns[-1]) - 512 - stride + 1)
-    reached = tiles.reach(lambda i: tiles._scores(network, i), torch.device("cpu"))
+    reached = tiles.reach(network.scores, torch.device("cpu"))
     assert 128 < far <= reached <= far + 2 * tiles.GRID
 
 

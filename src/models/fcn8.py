@@ -67,13 +67,20 @@ class FCN8(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) images to (N, C, H, W) logits."""
+        return _resize(self.merge(self.scores(images)), images)
+
+    def scores(self, images: Tensor) -> dict[int, Tensor]:
+        """(N, 3, H, W) images to scores (N, C, ceil(H / stride), ceil(W / stride)) by stride, not yet added up."""
         maps = self.read_maps(getattr(self, self.trunk_name), images)
+        return {stride: getattr(self, f"score_{stride}s")(maps[stride]) for stride in self.strides}
+
+    def merge(self, scores: dict[int, Tensor]) -> Tensor:
+        """Add up scores from coarse to fine: (N, C, h, w) logits of the finest stride."""
         *finer, coarsest = self.strides
-        logits = getattr(self, f"score_{coarsest}s")(maps[coarsest])
+        logits = scores[coarsest]
         for stride in reversed(finer):
-            score = getattr(self, f"score_{stride}s")(maps[stride])
-            logits = score + _resize(logits, score)
-        return _resize(logits, images)
+            logits = scores[stride] + _resize(logits, scores[stride])
+        return logits
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:

@@ -184,7 +184,7 @@ class LCFCN:
         """(N, 1, H, W) or (N, K + 1, H, W) float32 probabilities of a batch; UserError if one is not finite."""
         with self.runtime.autocast():
             logits = self.model_base(self.runtime.images(batch)).float()
-        probs = (logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)).cpu().numpy()
+        probs = to_probs(logits).cpu().numpy()
         finite = np.isfinite(probs).reshape(len(probs), -1).all(axis=1)
         if not finite.all():
             raise _not_finite("output", batch["meta"][int(finite.argmin())])
@@ -240,6 +240,11 @@ class LCFCN:
                 self.scaler.load_state_dict(state["scaler"])
             self.runtime.set_random_state(state["random"])
             self.sums = dict(state["sums"])
+
+
+def to_probs(logits: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) logits to probabilities: sigmoid for one channel, else softmax with the background in channel 0."""
+    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
 
 
 def _not_finite(what: str, meta: dict) -> UserError:
