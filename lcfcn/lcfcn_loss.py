@@ -206,9 +206,11 @@ class _Options:
             raise ValueError(f"term_weights name {', '.join(unknown)}; expected names out of {', '.join(TERMS)}")
 
     def factors(self) -> dict[str, float]:
+        """By what each of the terms is multiplied."""
         return dict.fromkeys(TERMS, 1.0) | dict(self.term_weights or {})
 
     def reduce(self, by_image: Tensor) -> Tensor:
+        """(N,) values of the images to one, or to themselves."""
         return {"mean": by_image.mean, "sum": by_image.sum, "none": by_image.clone}[self.reduction]()
 
 
@@ -299,6 +301,7 @@ def _compute(
     images = (probs, points, roi_mask, repeat(options))
     n_workers = min(len(probs), torch.get_num_threads())
     if n_workers == 1:
+        # A new thread gets memory that it has not touched yet, which costs a single image a fifth of its time.
         weights = list(map(_find_weights, *images))
     else:
         with ThreadPoolExecutor(n_workers) as pool:

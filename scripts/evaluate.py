@@ -15,6 +15,7 @@ from src import evaluation  # noqa: E402
 from src.cli import Parser, run_main  # noqa: E402
 from src.datasets import DATASETS, PointDataset, get_dataset  # noqa: E402
 from src.experiments import override  # noqa: E402
+from src.files import make_folder  # noqa: E402
 from src.runtime import PRECISIONS, Runtime  # noqa: E402
 
 EPILOG = """Nothing is chosen by what is scored here: there is no option that tunes, and each row of a points.csv
@@ -88,7 +89,7 @@ def of_experiment(args: argparse.Namespace) -> tuple[PointDataset, list[evaluati
     runtime = Runtime(args.device, args.precision)
     exp_dict, model, about = evaluation.load_network(args.savedir_base, args.exp_id, runtime)
     dataset = evaluation.open_split(exp_dict, args.split, args.datadir, about.pop("class_names"))
-    evaluation.make_folder(args.out)
+    make_folder(args.out)
     images = evaluation.predict_split(model, dataset, runtime)
     source = {"exp_id": args.exp_id, **about, "precision": args.precision, "device": runtime.device.type}
     return dataset, images, {"source": source, "dataset": exp_dict["dataset"]}
@@ -119,7 +120,7 @@ def run(args: argparse.Namespace) -> None:
         args.out = args.savedir_base / args.exp_id / "evaluation"
     dataset, images, about = of_experiment(args) if args.predictions is None else of_predictions(args)
     report = {**about, "split": args.split, **evaluation.score(images, dataset.class_names, sigmas, args.seed)}
-    evaluation.make_folder(args.out)
+    make_folder(args.out)
     evaluation.write_report(args.out, report, images, dataset, sigmas)
     print(evaluation.score_table(report), end="")
     print(f"\nWritten into {args.out}")

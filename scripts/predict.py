@@ -4,9 +4,7 @@ python scripts/predict.py IMAGE|FOLDER|GLOB... -c CHECKPOINT|EXPERIMENT_DIR -o O
 """
 
 import argparse
-import csv
 import glob
-import io
 import os
 import sys
 from collections.abc import Iterator
@@ -22,7 +20,7 @@ from lcfcn.blobs import label_blobs  # noqa: E402
 from src import exports, pictures  # noqa: E402
 from src.cli import Parser, run_main  # noqa: E402
 from src.errors import UserError, one_line  # noqa: E402
-from src.files import write_whole  # noqa: E402
+from src.files import csv_text, make_folder, write_bytes  # noqa: E402
 from src.images import IMAGE_SUFFIXES, MAX_PIXELS, image_size, read_image  # noqa: E402
 from src.predictor import TILE, Prediction, Predictor  # noqa: E402
 from src.runtime import PRECISIONS, Runtime, Stopped, StopRequest  # noqa: E402
@@ -72,7 +70,9 @@ class Outputs:
             make_folder(target.parent)
             pictures.save_png(target, overlay(image, prediction, caption))
         if "geojson" in self.exports:
-            write_bytes(self.out / "geojson" / f"{name}.geojson", exports.qupath_geojson(points))
+            target = self.out / "geojson" / f"{name}.geojson"
+            make_folder(target.parent)
+            write_bytes(target, exports.qupath_geojson(points))
         if "labelme" in self.exports:
             self._write_labelme(name, path, image.shape[:2], points)
         if "cvat" in self.exports:
@@ -89,13 +89,14 @@ class Outputs:
         self.labelme_files.add(file)
         target = self.out / "labelme" / file
         where = Path(os.path.relpath(path, os.path.abspath(target.parent))).as_posix()
+        make_folder(target.parent)
         write_bytes(target, exports.labelme_json(points, where, size))
 
     def write_tables(self) -> None:
         """Write the tables of what is done, each whole."""
-        write_csv(self.out / "counts.csv", ("image", "class", "count"), self.counts)
-        write_csv(self.out / "points.csv", ("image", "x", "y", "class", "score", "area"), self.points)
-        write_csv(self.out / "failed.csv", ("image", "reason"), self.failed)
+        write_table(self.out / "counts.csv", ("image", "class", "count"), self.counts)
+        write_table(self.out / "points.csv", ("image", "x", "y", "class", "score", "area"), self.points)
+        write_table(self.out / "failed.csv", ("image", "reason"), self.failed)
         if "cvat" in self.exports:
             write_bytes(self.out / "cvat.xml", exports.cvat_xml(self.cvat))
 
@@ -264,25 +265,9 @@ def overlay(image: np.ndarray, prediction: Prediction, caption: str) -> np.ndarr
     return pictures.marked(tinted, prediction.points[:, ::-1] / step, pictures.PREDICTED_COLOUR, caption)
 
 
-def write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
+def write_table(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
     """A table in UTF-8; of a name that is no text the bytes are written as \\udcXX."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """A whole file, with its folder."""
-    make_folder(path.parent)
-    write_whole(path, lambda file: file.write(data))
-
-
-def make_folder(path: Path) -> None:
-    """A folder with those above it; UserError if it can't be made."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {path} cannot be made ({error.strerror}): choose another -o") from None
+    write_bytes(path, csv_text(header, rows).encode(errors="backslashreplace"))
 
 
 def main(argv: list[str] | None = None) -> int:

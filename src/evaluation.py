@@ -29,7 +29,7 @@ from src.checkpoints import BEST, load_checkpoint
 from src.datasets import collate, get_dataset
 from src.datasets.base import SPLITS, DataError, PointDataset
 from src.errors import UserError
-from src.files import write_whole
+from src.files import csv_text, make_folder, write_bytes, write_whole
 from src.models import LCFCN
 from src.runtime import Runtime, make_loader
 
@@ -447,13 +447,12 @@ def score(
         each.
     """
     n_classes = len(class_names)
-    at_sigmas = tally(images, n_classes, sigmas)
     reaches = list(dict.fromkeys([*SWEEP, *sigmas]))
     numbers, words = [s for s in reaches if s != PER_OBJECT], [s for s in reaches if s == PER_OBJECT]
     reaches = (*sorted(numbers), *words)
-    swept = dataclasses.replace(
-        at_sigmas, sigmas=reaches, matches=np.stack([match_image(image, n_classes, reaches) for image in images])
-    )
+    swept = tally(images, n_classes, reaches)
+    chosen = [reaches.index(sigma) for sigma in sigmas]
+    at_sigmas = dataclasses.replace(swept, sigmas=tuple(sigmas), matches=swept.matches[:, chosen])
     report = {
         "n_images": len(images),
         "n_images_without_object": int((at_sigmas.true_counts.sum(axis=1) == 0).sum()),
@@ -566,30 +565,24 @@ def write_report(
         If a file cannot be written.
     """
     split = report["split"]
-    _write_text(out / f"images_{split}.csv", _image_rows(images, dataset.class_names, sigmas))
+    write_bytes(out / f"images_{split}.csv", _image_rows(images, dataset.class_names, sigmas).encode())
     write_whole(out / f"scatter_{split}.png", lambda file: _scatter(images, dataset.class_names, file))
     _write_worst(out / "worst", split, images, dataset)
-    _write_text(out / f"scores_{split}.md", score_table(report))
+    write_bytes(out / f"scores_{split}.md", score_table(report).encode())
     # Last: where it stands, all is there.
-    _write_text(out / f"scores_{split}.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_bytes(out / f"scores_{split}.json", f"{json.dumps(report, indent=2, allow_nan=False)}\n".encode())
 
 
 def _image_rows(images: Sequence[ScoredImage], class_names: Sequence[str], sigmas: Sequence[Sigma]) -> str:
     """One row an image and class: counts, and what was located at each sigma."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     located = [f"{key}_{name_of(sigma)}" for sigma in sigmas for key in ("tp", "fp", "fn")]
-    writer.writerow(["image", "class", "true", "predicted", *located])
+    rows = []
     for image in images:
         matches = match_image(image, len(class_names), sigmas)
         for k, name in enumerate(class_names):
             counts = (int(image.true_counts[k]), f"{image.pred_counts[k]:g}")
-            writer.writerow([image.name, name, *counts, *matches[:, k].ravel().tolist()])
-    return text.getvalue()
+            rows.append((image.name, name, *counts, *matches[:, k].ravel().tolist()))
+    return csv_text(("image", "class", "true", "predicted", *located), rows)
 
 
 def _scatter(images: Sequence[ScoredImage], class_names: Sequence[str], file: io.BufferedIOBase) -> None:
@@ -636,14 +629,6 @@ def _write_worst(folder: Path, split: str, images: Sequence[ScoredImage], datase
         ]
         name = f"{split}_{rank:02d}_{Path(image.name).stem[:100]}.png"
         pictures.save_png(folder / name, np.concatenate(sides, axis=1))
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder with those above it; UserError if that can't be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {folder} cannot be made ({error.strerror}): choose another -o") from None
 
 
 def sha256(path: Path) -> str:

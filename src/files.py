@@ -1,9 +1,11 @@
 """Files that matter are written whole or not at all, and read without running what they contain."""
 
 import contextlib
+import csv
+import io
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +32,26 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with those above it; UserError if that can't be done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {path} cannot be made ({error.strerror}): choose another -o") from None
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write data that is there already, whole."""
+    write_whole(path, lambda file: file.write(data))
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable]) -> str:
+    """A table as CSV; numbers have as many digits as it takes to read the same number."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue()
 
 
 def save_pickle(path: Path, data: object) -> None:

@@ -3,8 +3,6 @@
 splits.csv lists every annotated image, those without objects included; an image that it doesn't list is not annotated.
 """
 
-import csv
-import io
 import os
 import random
 import shutil
@@ -15,7 +13,7 @@ from pathlib import Path
 from src.annotations.base import image_name
 from src.datasets.points import IMAGES, POINTS, SPLIT_LIST
 from src.errors import UserError
-from src.files import write_whole
+from src.files import csv_text, write_bytes
 
 SHEET = "contact_sheet.png"
 POINTS_HEADER, SPLITS_HEADER = ("image", "x", "y", "class"), ("image", "split")
@@ -113,16 +111,12 @@ def _place(file: Path, place: Path, *, copy: bool) -> None:
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
-    """UTF-8, numbers with as many digits as it takes to read the same number."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    """A table in UTF-8; UserError if a name is no text."""
     try:
-        data = text.getvalue().encode()
+        data = csv_text(header, rows).encode()
     except UnicodeEncodeError as error:
         raise UserError(f"the name {error.object[:80]!r} cannot be written as UTF-8: rename the file") from None
-    write_whole(path, lambda file: file.write(data))
+    write_bytes(path, data)
 
 
 def draw_splits(groups: dict[str, str], *, val: float, test: float, seed: int) -> dict[str, str]:
