@@ -23,7 +23,7 @@ SECTIONS = {
     "model": ("name", "base", "n_classes", "pretrained"),
     "dataset_size": ("train", "val"),
 }
-MODEL_OPTIONS = ("freeze_batch_norm", "output_stride")
+MODEL_OPTIONS = ("freeze_batch_norm", "output_stride", "enlarge")
 LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
 
 

@@ -20,7 +20,7 @@ from src.runtime import Runtime, StopRequest
 from src.tiles import GRID, as_batch, fits, probability_bands
 
 TILE = 1536
-"""Side of what the network is given at once, in pixels."""
+"""Side of what the trunk is given at once, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Predictor:
     class_names : list of str
         One a class.
     tile : int
-        Side of what the network is given at once, in pixels; larger pictures run in overlapping tiles.
+        Side of what the trunk is given at once, in pixels; larger pictures run in overlapping tiles. A network that
+        enlarges its images gets tiles so many times smaller.
     stop : StopRequest, optional
         Asked after each tile; `Stopped` is raised when it says so.
     """
@@ -61,7 +62,7 @@ class Predictor:
             raise UserError(f"--tile is {tile}; expected {3 * GRID} pixels or more")
         self.model = model
         self.class_names = class_names
-        self.tile = tile
+        self.tile = max(tile // getattr(model.model_base, "enlarge", 1), 3 * GRID)
         self.stop = stop or StopRequest()
         model.model_base.eval()
 

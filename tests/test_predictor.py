@@ -190,12 +190,19 @@ def test_tiles_of_a_plain_network_are_exact(n_classes, size):
     assert np.abs(whole - tiled).max() < ROUNDING
 
 
-@pytest.mark.parametrize(("n_classes", "stride", "size"), [(1, 8, (790, 797)), (2, 4, (301, 2003))])
-def test_tiles_of_fcn8_are_exact_where_the_margin_is_as_wide_as_it_sees(n_classes, stride, size):
-    model = model_of(n_classes=n_classes, output_stride=stride)
+@pytest.mark.parametrize(
+    ("n_classes", "tile", "size", "options"),
+    [
+        (1, 768, (790, 797), {}),
+        (2, 768, (301, 2003), {"output_stride": 4}),
+        (1, 416, (427, 430), {"output_stride": 4, "enlarge": 2}),
+    ],
+)
+def test_tiles_of_fcn8_are_exact_where_the_margin_is_as_wide_as_it_sees(n_classes, tile, size, options):
+    model = model_of(n_classes=n_classes, **options)
     assert isinstance(model.model_base, FCN8)
-    assert not tiles.fits(size, 768)
-    whole, tiled = whole_and_tiled(model, picture(*size), 768)
+    assert not tiles.fits(size, tile)
+    whole, tiled = whole_and_tiled(model, picture(*size), tile)
     assert whole.std() > 0.1
     assert np.abs(whole - tiled).max() < 1e-4  # of logits of tens, in float32
 
@@ -370,6 +377,10 @@ def test_a_checkpoint_that_does_not_hold_together_is_told_in_one_line(tmp_path, 
     with pytest.raises(UserError, match=told) as caught:
         Predictor.load(tmp_path / "x.pth", CPU)
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_enlarges_its_images_gets_smaller_tiles():
+    assert [Predictor(model_of(enlarge=e), ["object"], tile=256).tile for e in (1, 2, 4)] == [256, 128, 96]
 
 
 def test_a_tile_that_is_too_small_is_refused():

@@ -21,6 +21,7 @@ def build_base(
     pretrained: str | None = None,
     freeze_batch_norm: bool | None = None,
     output_stride: int | None = None,
+    enlarge: int = 1,
 ) -> nn.Module:
     """Build a network: (N, 3, H, W) float images to (N, C, H, W) logits of the same size.
 
@@ -37,6 +38,9 @@ def build_base(
         MobileNetV2 if it is pretrained.
     output_stride : 8 or 4, optional
         4 adds a skip from the maps of stride 4 to the FCN8 decoder, for small objects; default 8.
+    enlarge : 1, 2 or 4
+        The trunk sees the images so many times as high and wide, for objects smaller than those it was trained on; it
+        costs the square of it in time and memory. Not for `fcn8_vgg16`.
 
     Raises
     ------
@@ -49,12 +53,15 @@ def build_base(
         raise ModelError(
             f"model.output_stride is {output_stride!r} with {name}; expected 8, or 4 on other than fcn8_vgg16"
         )
+    if enlarge not in (1, 2, 4) or (enlarge > 1 and name == "fcn8_vgg16"):
+        raise ModelError(f"model.enlarge is {enlarge!r} with {name}; expected 1, or 2 or 4 on other than fcn8_vgg16")
     n_outputs = 1 if n_classes == 1 else n_classes + 1
     return BASES[name](
         n_outputs,
         pretrained=pretrained,
         freeze_batch_norm=freeze_batch_norm,
         used_strides=(4, 8, 16, 32) if output_stride == 4 else (8, 16, 32),
+        enlarge=enlarge,
     )
 
 
@@ -66,14 +73,19 @@ def _vgg16(n_outputs: int, pretrained: str | None, **_: object) -> nn.Module:
 
 
 def _resnet(
-    depth: int, n_outputs: int, pretrained: str | None, freeze_batch_norm: bool | None, used_strides: tuple[int, ...]
+    depth: int,
+    n_outputs: int,
+    pretrained: str | None,
+    freeze_batch_norm: bool | None,
+    used_strides: tuple[int, ...],
+    enlarge: int,
 ) -> nn.Module:
     trunk = tv.get_model(f"resnet{depth}", weights=None)
     del trunk.fc
     widening = 1 if depth < 50 else 4  # the bottleneck blocks of the deeper ones
     channels = {stride: RESNET_CHANNELS[stride] * widening for stride in used_strides}
     frozen = freeze_batch_norm is not False
-    network = FCN8(f"resnet{depth}_32s", trunk, resnet_maps, channels, n_outputs, frozen)
+    network = FCN8(f"resnet{depth}_32s", trunk, resnet_maps, channels, n_outputs, frozen, enlarge)
     if pretrained is not None:
         imagenet = tv.get_model_weights(f"resnet{depth}").IMAGENET1K_V1
         load_weights(network, pretrained, imagenet, partial(_trunk_names, f"resnet{depth}_32s", ("fc.",)))
@@ -81,14 +93,18 @@ def _resnet(
 
 
 def _mobilenet_v2(
-    n_outputs: int, pretrained: str | None, freeze_batch_norm: bool | None, used_strides: tuple[int, ...]
+    n_outputs: int,
+    pretrained: str | None,
+    freeze_batch_norm: bool | None,
+    used_strides: tuple[int, ...],
+    enlarge: int,
 ) -> nn.Module:
     trunk = tv.mobilenet_v2(weights=None)
     del trunk.classifier
     trunk.features = trunk.features[: MOBILENET_ENDS[32]]
     channels = {stride: MOBILENET_CHANNELS[stride] for stride in used_strides}
     frozen = pretrained is not None if freeze_batch_norm is None else freeze_batch_norm
-    network = FCN8("mobilenet_v2_32s", trunk, mobilenet_maps, channels, n_outputs, frozen)
+    network = FCN8("mobilenet_v2_32s", trunk, mobilenet_maps, channels, n_outputs, frozen, enlarge)
     if pretrained is not None:
         names = partial(_trunk_names, "mobilenet_v2_32s", ("classifier.", f"features.{MOBILENET_ENDS[32]}."))
         load_weights(network, pretrained, tv.MobileNet_V2_Weights.IMAGENET1K_V1, names)

@@ -27,6 +27,9 @@ class FCN8(nn.Module):
         Channels of the logits.
     freeze_batch_norm : bool
         Keep batch norm in eval mode, also in training, with its affine parameters fixed.
+    enlarge : int
+        The trunk is given images so many times as high and wide, for objects that are small for it: all strides, told
+        in pixels of the images as they came, are so many times finer.
     """
 
     def __init__(
@@ -37,14 +40,16 @@ class FCN8(nn.Module):
         channels: dict[int, int],
         n_outputs: int,
         freeze_batch_norm: bool,
+        enlarge: int = 1,
     ) -> None:
         super().__init__()
         self.trunk_name = trunk_name
         self.read_maps = read_maps
-        self.strides = sorted(channels)
+        self.enlarge = enlarge
+        self.trunk_strides = sorted(channels)
         self.freeze_batch_norm = freeze_batch_norm
         setattr(self, trunk_name, trunk)
-        for stride in self.strides:
+        for stride in self.trunk_strides:
             score = nn.Conv2d(channels[stride], n_outputs, 1)
             nn.init.normal_(score.weight, std=0.01)
             nn.init.zeros_(score.bias)
@@ -71,12 +76,15 @@ class FCN8(nn.Module):
 
     def scores(self, images: Tensor) -> dict[int, Tensor]:
         """(N, 3, H, W) images to scores (N, C, ceil(H / stride), ceil(W / stride)) by stride, not yet added up."""
+        if self.enlarge > 1:
+            # Not from corner to corner: what a place becomes must not depend on the size of the tile that it is in.
+            images = F.interpolate(images, scale_factor=self.enlarge, mode="bilinear", align_corners=False)
         maps = self.read_maps(getattr(self, self.trunk_name), images)
-        return {stride: getattr(self, f"score_{stride}s")(maps[stride]) for stride in self.strides}
+        return {s // self.enlarge: getattr(self, f"score_{s}s")(maps[s]) for s in self.trunk_strides}
 
     def merge(self, scores: dict[int, Tensor]) -> Tensor:
         """Add up scores from coarse to fine: (N, C, h, w) logits of the finest stride."""
-        *finer, coarsest = self.strides
+        *finer, coarsest = sorted(scores)
         logits = scores[coarsest]
         for stride in reversed(finer):
             logits = scores[stride] + _resize(logits, scores[stride])
