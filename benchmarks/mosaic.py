@@ -1,0 +1,69 @@
+"""Count on a mosaic of real images by tiles, and on its parts one by one.
+
+python -m benchmarks.mosaic IMAGES -c CHECKPOINT --side 10000
+"""
+
+import argparse
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+
+from src.images import IMAGE_SUFFIXES, read_image
+from src.predictor import TILE, Predictor
+from src.runtime import Runtime
+
+
+def main() -> None:
+    """Print the counts, seconds a megapixel and the most memory; then tiles against a single pass on one corner."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=Path, help="folder of images of one size")
+    parser.add_argument("-c", "--checkpoint", type=Path, required=True)
+    parser.add_argument("--side", type=int, default=10_000, help="at least so many pixels high and wide")
+    parser.add_argument("--corner", type=int, default=3000, help="side of the corner that a single pass counts too")
+    args = parser.parse_args()
+    parts = read_parts(args.images)
+    mosaic, chosen = tile_up(parts, args.side)
+    predictor = Predictor.load(args.checkpoint, Runtime())
+
+    start = time.perf_counter()
+    count = len(predictor.predict(mosaic).points)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    height, width = mosaic.shape[:2]
+    print(f"{width} x {height}: {count} by tiles of {TILE}")
+    print(f"{seconds:.0f} s, {seconds / (height * width) * 1e6:.2f} a megapixel")
+    print(f"peak memory of the process: {peak:.2f} GiB, of which the mosaic {mosaic.nbytes / 2**30:.2f}")
+
+    counts = [len(predictor.predict(part).points) for part in parts]
+    total = sum(counts[i] for i in chosen)
+    print(f"sum over its {len(chosen)} parts: {total}; by tiles {100 * (count - total) / total:+.2f} %")
+
+    corner = np.ascontiguousarray(mosaic[: args.corner, : args.corner])
+    at_once = Predictor(predictor.model, predictor.class_names, tile=args.corner)
+    print(f"{args.corner} x {args.corner}: {len(predictor.predict(corner).points)} by tiles, ", end="")
+    print(f"{len(at_once.predict(corner).points)} at once")
+
+
+def read_parts(folder: Path) -> list[np.ndarray]:
+    """The folder's photographs (not the drawn dots of TRANCOS's layout) that have the first one's size."""
+    paths = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and not p.stem.endswith("dots")]
+    images = [read_image(path) for path in paths]
+    return [image for image in images if image.shape == images[0].shape]
+
+
+def tile_up(parts: list[np.ndarray], side: int) -> tuple[np.ndarray, list[int]]:
+    """Whole parts in turn, row by row, and which part lies where."""
+    height, width = parts[0].shape[:2]
+    rows, columns = -(-side // height), -(-side // width)
+    chosen = [i % len(parts) for i in range(rows * columns)]
+    mosaic = np.empty((rows * height, columns * width, 3), dtype=np.uint8)
+    for place, part in enumerate(chosen):
+        top, left = place // columns * height, place % columns * width
+        mosaic[top : top + height, left : left + width] = parts[part]
+    return mosaic, chosen
+
+
+if __name__ == "__main__":
+    main()
