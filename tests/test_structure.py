@@ -1,12 +1,13 @@
 """Who may import whom, and habits that bite later: read from the source, nothing is run."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("lcfcn", "src", "scripts", "benchmarks")
+FOLDERS = ("lcfcn", "src", "scripts", "benchmarks", "dashboard")
 
 
 def python_files(*folders):
@@ -69,6 +70,17 @@ def test_there_is_something_to_read():
 def test_the_library_knows_nothing_of_the_training(path):
     outsiders = ("src", "trainval", "exp_configs", "scripts", "benchmarks", "tests", "haven", "torchvision")
     assert not within(imports_of(path), *outsiders)
+
+
+@pytest.mark.parametrize("path", python_files("dashboard"))
+def test_what_repairs_haven_knows_nothing_else_of_the_project(path):
+    assert not within(imports_of(path), "lcfcn", "src", "trainval", "exp_configs", "scripts", "benchmarks", "tests")
+
+
+def test_what_every_kernel_runs_imports_python_alone():
+    (start,) = [path for path in python_files("dashboard") if "/startup/" in path]
+    names = imports_of(start) | imports_of("dashboard/lcfcn_haven/__init__.py")
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 
 @pytest.mark.parametrize(
