@@ -1,0 +1,41 @@
+"""Start a SLURM cluster of this one machine, to try jobs on: python scripts/local_slurm.py start|stop|status."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from src import local_slurm  # noqa: E402
+from src.cli import Parser, run_main  # noqa: E402
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked."""
+    folder = args.folder.absolute()
+    if args.action == "start":
+        configuration = local_slurm.start(folder)
+        print(f"{local_slurm.status(folder)} SLURM's commands find it after\nexport SLURM_CONF={configuration}")
+        return 0
+    if args.action == "stop":
+        local_slurm.stop(folder)
+    print(local_slurm.status(folder))
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; 0 is well, 2 a user's mistake."""
+    parser = Parser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("action", choices=("start", "stop", "status"))
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=local_slurm.default_folder(),
+        help="of its own, for configuration, state and logs (default %(default)s)",
+    )
+    args = parser.parse_args(argv)
+    return run_main("local_slurm.py", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
