@@ -3,17 +3,19 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 from exp_configs import EXP_GROUPS
+from job_configs import JOB_CONFIGS
 from src import checkpoints, experiments
 from src.cli import Parser, run_main
 from src.datasets import collate, get_dataset
 from src.datasets.base import PointDataset
 from src.errors import UserError
 from src.models import LCFCN
-from src.runtime import PRECISIONS, EpochBatches, Runtime, Stopped, StopRequest, make_loader
+from src.runtime import PRECISIONS, START_AGAIN, EpochBatches, Runtime, Stopped, StopRequest, make_loader
 
 N_PICTURES = 3
 
@@ -93,6 +95,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override entries of the experiments"
     )
+    parser.add_argument(
+        "-j",
+        "--job",
+        choices=("slurm", "status", "logs", "cancel"),
+        help="slurm: submit each experiment as a job; status, logs, cancel: of these jobs",
+    )
+    parser.add_argument("-jc", "--job_config", metavar="NAME", help="of job_configs.py (default: the first)")
     args = parser.parse_args(argv)
     if args.num_workers < 0:
         parser.error(f"-nw is {args.num_workers}; expected 0 or more")
@@ -128,9 +137,12 @@ def check_networks(exp_list: list[dict], runtime: Runtime) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the experiments that the command line names."""
-    runtime = Runtime(args.device, args.precision)
+    """Run the experiments that the command line names, or deal with their jobs."""
     exp_list = experiments.find_experiments(EXP_GROUPS, args.exp_group_list, args.exp_id, args.savedir_base, args.set)
+    if args.job:
+        run_jobs(args, exp_list)
+        return
+    runtime = Runtime(args.device, args.precision)
     experiments.check_writable(args.savedir_base)
     prepared = [prepare(exp_dict, args) for exp_dict in exp_list]
     check_networks(exp_list, runtime)
@@ -141,13 +153,40 @@ def run(args: argparse.Namespace) -> None:
         print(f"Done. Scores: {savedir / checkpoints.SCORES}  Pictures: {savedir / 'images'}", flush=True)
 
 
+def run_jobs(args: argparse.Namespace, exp_list: list[dict]) -> None:
+    """Submit the experiments as SLURM jobs, or tell about or cancel those that were submitted."""
+    from src import jobs  # not before it is asked for, so that the rest does not wait for it
+
+    savedir_base = args.savedir_base.absolute()
+    if args.job != "slurm":
+        {"status": jobs.print_status, "logs": jobs.print_logs, "cancel": jobs.cancel}[args.job](exp_list, savedir_base)
+        return
+    config = jobs.choose_config(JOB_CONFIGS, args.job_config)
+    experiments.check_writable(savedir_base)
+    standings = jobs.find_standings(exp_list, savedir_base)
+    wanted = jobs.to_submit(standings, reset=bool(args.reset))
+    for standing in wanted:
+        prepare(standing.exp_dict, args)
+    check_networks([standing.exp_dict for standing in wanted], Runtime("cpu", args.precision))
+    for number, standing in enumerate(standings, start=1):
+        if standing in wanted:
+            told = f"job {jobs.submit(standing, args, config, 'trainval:main')} submitted"
+        else:
+            told = f"not submitted, {f'job {standing.job_id} is {standing.state}' if standing.is_alive else 'is done'}"
+        print(f"Experiment {number} of {len(standings)}: {standing.savedir}: {told}", flush=True)
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; 0 is well, 2 a user's mistake, 130 stopped by the user."""
+    """Run the command line; 0 is well, 2 a user's mistake, 130 stopped by the user, 140 by SIGUSR2 (its time is up)."""
     args = parse_args(argv)
     try:
         return run_main("trainval.py", lambda: run(args))
-    except Stopped:
-        print("Stopped after the batch in hand, and saved: the same command without -r 1 goes on from here.")
+    except Stopped as stopped:
+        print(
+            "Stopped after the batch in hand, and saved: the same command without -r 1 goes on from here.", flush=True
+        )
+        if stopped.number == signal.SIGUSR2:
+            return START_AGAIN
     except KeyboardInterrupt:
         print("Stopped at once: the last checkpoint stays, and the same command without -r 1 goes on from it.")
     return 130

@@ -7,7 +7,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import torch
 
@@ -57,6 +57,21 @@ def csv_text(header: Iterable[str], rows: Iterable[Iterable]) -> str:
 def save_pickle(path: Path, data: object) -> None:
     """Write what Haven's `load_pkl` reads."""
     write_whole(path, lambda file: pickle.dump(data, file))
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads numbers, strings, lists and dicts: what names a class or a function is refused."""
+
+    def find_class(self, module_name: str, global_name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"it holds {module_name}.{global_name}")
+
+
+def load_plain_pickle(path: Path) -> object:
+    """Read what `save_pickle` wrote of plain values, without running anything; None if there is nothing to be read."""
+    try:
+        return _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
+    except Exception:  # there is none, or it is damaged: unpickling raises a different type for each kind of damage
+        return None
 
 
 def load_tensors(path: Path, ways_out: str, error_class: type[UserError] = UserError) -> object:

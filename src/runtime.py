@@ -13,10 +13,23 @@ from torch.utils.data import DataLoader, Dataset
 from src.errors import UserError
 
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+START_AGAIN = 128 + signal.SIGUSR2
+"""Exit code of a run that saved because its time on the machine is up: it wants to be started again."""
 
 
 class Stopped(Exception):  # noqa: N818 - a request, no error
-    """The user asked the run to stop, and the batch in hand is done."""
+    """The user, or a scheduler, asked the run to stop, and the batch in hand is done.
+
+    Attributes
+    ----------
+    number : int
+        The signal that asked.
+    """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Runtime:
@@ -147,18 +160,22 @@ def make_loader(
 
 def _init_worker(_: int) -> None:
     """Signals often reach the whole group of processes: the main one decides when its workers end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class StopRequest:
-    """Context in which Ctrl-C and SIGTERM ask the run to stop after the batch in hand; a second one stops at once."""
+    """Context in which signals ask the run to stop after the batch in hand.
+
+    Ctrl-C and SIGTERM: a second one stops at once. SIGUSR2, by which SLURM says that a job's time is nearly up, asks no
+    more than once, and what comes after it does not hurry either: SLURM itself ends what takes too long.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     def __enter__(self) -> "StopRequest":
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._ask) for number in STOP_SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,11 +183,11 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _ask(self, number: int, _: object) -> None:
-        if self.signal is not None:
+        if self.signal is not None and signal.SIGUSR2 not in (self.signal, number):
             raise KeyboardInterrupt
         self.signal = number
 
     def check(self) -> None:
         """Raise `Stopped` if a stop was asked for."""
         if self.signal is not None:
-            raise Stopped
+            raise Stopped(self.signal)
