@@ -4,6 +4,7 @@ import signal
 import pytest
 import torch
 
+from src import runtime as runtime_module
 from src.errors import UserError
 from src.runtime import EpochBatches, Runtime, Stopped, StopRequest, find_device, make_loader
 
@@ -77,3 +78,20 @@ def test_a_signal_asks_and_a_second_one_stops_at_once(number):
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == handler
+
+
+def test_a_scheduler_that_asks_does_not_hurry_a_run():
+    for numbers in ([signal.SIGTERM, signal.SIGUSR2], [signal.SIGUSR2, signal.SIGUSR2, signal.SIGTERM]):
+        with StopRequest() as stop:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+            with pytest.raises(Stopped) as stopped:
+                stop.check()
+        assert stopped.value.number == numbers[-1]
+
+
+def test_workers_leave_signals_to_the_main_process(monkeypatch):
+    ignored = {}
+    monkeypatch.setattr(signal, "signal", ignored.__setitem__)
+    runtime_module._init_worker(0)
+    assert ignored == dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGUSR2), signal.SIG_IGN)

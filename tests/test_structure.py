@@ -68,7 +68,17 @@ def test_there_is_something_to_read():
 
 @pytest.mark.parametrize("path", python_files("lcfcn"))
 def test_the_library_knows_nothing_of_the_training(path):
-    outsiders = ("src", "trainval", "exp_configs", "scripts", "benchmarks", "tests", "haven", "torchvision")
+    outsiders = (
+        "src",
+        "trainval",
+        "exp_configs",
+        "job_configs",
+        "scripts",
+        "benchmarks",
+        "tests",
+        "haven",
+        "torchvision",
+    )
     assert not within(imports_of(path), *outsiders)
 
 
@@ -106,18 +116,27 @@ def test_every_module_of_the_library_has_its_place():
     assert {Path(path).stem for path in python_files("lcfcn")} == named
 
 
+def test_only_those_who_ask_for_jobs_wait_for_submitit():
+    files = [path for path in ALL_FILES if within(imports_of(path), "submitit", "src.jobs")]
+    assert files == ["trainval.py", "src/jobs.py"]
+    body = ast.parse((ROOT / "trainval.py").read_text(encoding="utf-8")).body
+    at_once = "\n".join(ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom))
+    assert not within(imported(at_once, "trainval"), "submitit", "src.jobs")
+
+
 def test_scores_need_no_torch():
     assert not within(imports_of("lcfcn/metrics.py"), "torch")
 
 
 @pytest.mark.parametrize("path", python_files("src"))
 def test_src_never_imports_what_runs_it(path):
-    assert not within(imports_of(path), "trainval", "exp_configs", "scripts", "benchmarks", "tests")
+    assert not within(imports_of(path), "trainval", "exp_configs", "job_configs", "scripts", "benchmarks", "tests")
 
 
 def test_the_configurations_are_only_data():
     allowed = {"src.experiments", "src.experiments.haven_utils"}  # the one module that imports Haven
     assert not within(imports_of("exp_configs.py"), "src", "lcfcn", "trainval", "scripts") - allowed
+    assert not imports_of("job_configs.py")
 
 
 LISTINGS = {"listdir", "scandir", "glob", "rglob", "iglob", "iterdir"}

@@ -16,6 +16,7 @@ from benchmarks.kill_test import SMALL, kill_test, outcome, same
 from exp_configs import EXP_GROUPS
 from src import checkpoints
 from src.models import LCFCN, build_base
+from src.runtime import START_AGAIN
 
 COLUMNS = [
     *["epoch", "train_loss", "train_image_level", "train_point_level", "train_split_level", "train_false_positive"],
@@ -113,11 +114,13 @@ def ask_to_stop_at_step(step, number, monkeypatch):
     return steps
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeypatch, capsys, number):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGUSR2, START_AGAIN)]
+)
+def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeypatch, capsys, number, code):
     assert train(tmp_path / "whole") == 0
     n_steps = ask_to_stop_at_step(5, number, monkeypatch)  # the second batch of the second epoch
-    assert train(tmp_path / "cut") == 130
+    assert train(tmp_path / "cut") == code
     assert "Stopped after the batch in hand" in capsys.readouterr().out
     state = checkpoints.load_checkpoint(only_savedir(tmp_path / "cut") / checkpoints.LAST)
     assert state["sums"]["n_batches"] == 2
