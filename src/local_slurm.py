@@ -51,7 +51,7 @@ ReturnToService=2
 KillWait=5
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
-SchedulerParameters=batch_sched_delay=1,bf_interval=2
+SchedulerParameters=batch_sched_delay=1,bf_interval=2,sched_interval=2
 SlurmdParameters=config_overrides
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
