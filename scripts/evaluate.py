@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src import evaluation  # noqa: E402
+from src import pairing, scoring  # noqa: E402
 from src.cli import Parser, run_main  # noqa: E402
 from src.datasets import DATASETS, PointDataset, get_dataset  # noqa: E402
 from src.experiments import override  # noqa: E402
@@ -25,16 +25,16 @@ images of other splits are left out. It writes scores_SPLIT.json, scores_SPLIT.m
 and worst/ into the experiment's folder, under evaluation/, or into -o."""
 
 
-def sigma(text: str) -> evaluation.Sigma:
+def sigma(text: str) -> scoring.Sigma:
     """A reach of the command line: pixels, or the word for each object's own."""
-    if text == evaluation.PER_OBJECT:
+    if text == scoring.PER_OBJECT:
         return text
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no reach; expected pixels, or {evaluation.PER_OBJECT}")
+        raise argparse.ArgumentTypeError(f"{text!r} is no reach; expected pixels, or {scoring.PER_OBJECT}")
     return value
 
 
@@ -60,7 +60,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--sigmas",
         nargs="+",
         type=sigma,
-        default=list(evaluation.SIGMAS),
+        default=list(scoring.SIGMAS),
         metavar="PIXELS",
         help="how far a point may be off (default 4 8); 'object' is each object's own, where the data has sizes",
     )
@@ -84,18 +84,18 @@ def check_args(parser: Parser, args: argparse.Namespace) -> None:
         parser.error(f"--seed is {args.seed}; expected 0 or more")
 
 
-def of_experiment(args: argparse.Namespace) -> tuple[PointDataset, list[evaluation.ScoredImage], dict]:
+def of_experiment(args: argparse.Namespace) -> tuple[PointDataset, list[pairing.ScoredImage], dict]:
     """Predict the split with the experiment's best network."""
     runtime = Runtime(args.device, args.precision)
-    exp_dict, model, about = evaluation.load_network(args.savedir_base, args.exp_id, runtime)
-    dataset = evaluation.open_split(exp_dict, args.split, args.datadir, about.pop("class_names"))
+    exp_dict, model, about = pairing.load_network(args.savedir_base, args.exp_id, runtime)
+    dataset = pairing.open_split(exp_dict, args.split, args.datadir, about.pop("class_names"))
     make_folder(args.out)
-    images = evaluation.predict_split(model, dataset, runtime)
+    images = pairing.predict_split(model, dataset, runtime)
     source = {"exp_id": args.exp_id, **about, "precision": args.precision, "device": runtime.device.type}
     return dataset, images, {"source": source, "dataset": exp_dict["dataset"]}
 
 
-def of_predictions(args: argparse.Namespace) -> tuple[PointDataset, list[evaluation.ScoredImage], dict]:
+def of_predictions(args: argparse.Namespace) -> tuple[PointDataset, list[pairing.ScoredImage], dict]:
     """Put the points of a file beside the split's clicks."""
     dataset_dict = override({"dataset": {"name": args.dataset}}, args.set)["dataset"]
     dataset = get_dataset(dataset_dict, args.split, args.datadir)
@@ -104,12 +104,12 @@ def of_predictions(args: argparse.Namespace) -> tuple[PointDataset, list[evaluat
     for key, (path, columns) in files.items():
         if path is None:
             continue
-        tables[key] = evaluation.read_table(path, columns, dataset.class_names)
-        n_other = evaluation.drop_other_splits(tables[key], dataset, dataset_dict)
+        tables[key] = pairing.read_table(path, columns, dataset.class_names)
+        tables[key], n_other = pairing.drop_other_splits(tables[key], dataset, dataset_dict)
         n_without = len(set(dataset.names) - set(tables[key].rows))
-        source |= {key: path.name, f"{key}_sha256": evaluation.sha256(path)}
+        source |= {key: path.name, f"{key}_sha256": pairing.sha256(path)}
         source |= {f"{key}_rows_of_other_splits": n_other, f"{key}_images_without_row": n_without}
-    images = evaluation.join_predictions(dataset, tables["predictions"], tables.get("counts"))
+    images = pairing.join_predictions(dataset, tables["predictions"], tables.get("counts"))
     return dataset, images, {"source": source, "dataset": dataset_dict}
 
 
@@ -119,10 +119,11 @@ def run(args: argparse.Namespace) -> None:
     if args.out is None:
         args.out = args.savedir_base / args.exp_id / "evaluation"
     dataset, images, about = of_experiment(args) if args.predictions is None else of_predictions(args)
-    report = {**about, "split": args.split, **evaluation.score(images, dataset.class_names, sigmas, args.seed)}
+    found = scoring.tally(images, dataset.n_classes, sigmas)
+    report = {**about, "split": args.split, **scoring.score(found, dataset.class_names, sigmas, args.seed)}
     make_folder(args.out)
-    evaluation.write_report(args.out, report, images, dataset, sigmas)
-    print(evaluation.score_table(report), end="")
+    scoring.write_report(args.out, report, images, found, dataset)
+    print(scoring.score_table(report), end="")
     print(f"\nWritten into {args.out}")
 
 

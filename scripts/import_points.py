@@ -16,8 +16,7 @@ from types import ModuleType
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.annotations import FORMATS, recognise
-from src.annotations.base import AnnotationError
-from src.annotations.csv_points import read_table
+from src.annotations.base import AnnotationError, read_table
 from src.annotations.matching import ImageFolder, cleaned, match
 from src.cli import Parser, run_main
 from src.contact_sheet import contact_sheet

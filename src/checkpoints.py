@@ -41,6 +41,24 @@ def load_run(path: Path) -> dict:
     return checkpoint
 
 
+def class_names(checkpoint: dict, path: Path, n_classes: int) -> list[str] | None:
+    """The names of the classes that a checkpoint's network knows; older ones lack them.
+
+    Raises
+    ------
+    UserError
+        If they are no names, or not as many as the network has classes.
+    """
+    names = checkpoint.get("class_names")
+    is_list = isinstance(names, list) and len(names) == n_classes and all(isinstance(name, str) for name in names)
+    if names is not None and not is_list:
+        raise UserError(
+            f"{path} has the class_names {str(names)[:80]!r}; expected a name for each class of its network, "
+            f"{n_classes} in a list: pass a checkpoint that trainval.py wrote"
+        )
+    return names
+
+
 def best_row(score_list: list[dict]) -> dict | None:
     """The first row of the best `val_score`; a score that is no number is never the best."""
     finite = [row for row in score_list if math.isfinite(row["val_score"])]

@@ -80,8 +80,9 @@ class Predictor:
         checkpoint = checkpoints.load_checkpoint(find_checkpoint(path))
         exp_dict = _checked_experiment(checkpoint, path)
         n_classes = exp_dict["model"]["n_classes"]
+        names = checkpoints.class_names(checkpoint, path, n_classes)
         model = LCFCN.from_checkpoint(exp_dict, checkpoint, runtime)
-        return cls(model, _class_names(checkpoint, n_classes, path), tile=tile, stop=stop)
+        return cls(model, names or default_names(n_classes), tile=tile, stop=stop)
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether pictures of that shape (H, W, ...) run at once, so that `predict_batch` takes them."""
@@ -144,6 +145,11 @@ def find_checkpoint(path: Path) -> Path:
     )
 
 
+def default_names(n_classes: int) -> list[str]:
+    """What classes are called whose names a checkpoint does not tell."""
+    return ["object"] if n_classes == 1 else [f"class {k}" for k in range(1, n_classes + 1)]
+
+
 def _checked_experiment(checkpoint: dict, path: Path) -> dict:
     exp_dict = checkpoint.get("exp_dict")
     if not isinstance(exp_dict, dict):
@@ -155,15 +161,6 @@ def _checked_experiment(checkpoint: dict, path: Path) -> dict:
     if not isinstance(transform, str) or transform not in TRANSFORMS:
         raise UserError(f"{path} has the unknown dataset.transform {transform!r}: known are {', '.join(TRANSFORMS)}")
     return exp_dict
-
-
-def _class_names(checkpoint: dict, n_classes: int, path: Path) -> list[str]:
-    """The checkpoint's names of its classes; older checkpoints lack them."""
-    default = ["object"] if n_classes == 1 else [f"class {k}" for k in range(1, n_classes + 1)]
-    names = checkpoint.get("class_names", default)
-    if not isinstance(names, list) or len(names) != n_classes or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{path} has the class_names {str(names)[:80]}; expected {n_classes} names in a list")
-    return names
 
 
 @contextlib.contextmanager

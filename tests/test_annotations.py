@@ -91,7 +91,7 @@ def test_csv_without_a_class_and_with_an_empty_one(tmp_path):
         ("a.png,1,1e999,cell", "'1e999' as y of line 2"),
         ("a.png,1,2,cell\na.png,1,,cell", "'' as y of line 3"),
         ("a.png,left,2,cell", "'left' as x of line 2"),
-        ("a, b.png,1,2,cell", "more fields in line 2"),
+        ("a, b.png,1,2,cell", "line 2: 'cell' stands beyond the header"),
         ("../a.png,1,2,cell", "'../a.png'; expected a name inside the folder"),
         ("b/../../a.png,1,2,cell", "without .. and not from the root"),
         ("/etc/passwd,1,2,cell", "'/etc/passwd'"),
@@ -101,8 +101,8 @@ def test_csv_without_a_class_and_with_an_empty_one(tmp_path):
         ('"a\nb.png",1,2,cell', "no file name"),
         (f"{'a' * 2000}.png,1,2,cell", "no file name"),
         (",1,2,cell", "expected a file name"),
-        ('"a.png,1,2,cell', "is no CSV (line 2"),
-        (f"a.png,1,2,{'c' * 200_000}", "is no CSV (line 2"),
+        ('"a.png,1,2,cell', "line 2, is no CSV"),
+        (f"a.png,1,2,{'c' * 200_000}", "line 2, is no CSV"),
     ],
 )
 def test_csv_refuses(tmp_path, rows, words):

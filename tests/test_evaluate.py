@@ -14,11 +14,11 @@ from PIL import Image
 from benchmarks.kill_test import SMALL
 from exp_configs import EXP_GROUPS
 from scripts import evaluate
-from src import checkpoints, evaluation, experiments
+from src import checkpoints, experiments, pairing, scoring
 from src.datasets import collate, get_dataset
 from src.errors import UserError
-from src.evaluation import ScoredImage
 from src.models import LCFCN
+from src.pairing import ScoredImage
 from src.pictures import PREDICTED_COLOUR, TRUE_COLOUR
 from src.runtime import Runtime, make_loader
 
@@ -136,7 +136,7 @@ def test_the_report_says_what_was_scored(evaluated):
     assert report["source"] == {
         "exp_id": savedir.name,
         "checkpoint": "model_best.pth",
-        "checkpoint_sha256": evaluation.sha256(savedir / "model_best.pth"),
+        "checkpoint_sha256": pairing.sha256(savedir / "model_best.pth"),
         "epoch": 7,
         "precision": "32",
         "device": "cpu",
@@ -197,10 +197,10 @@ def test_any_tools_points_score_as_the_experiments_own(evaluated, tmp_path):
     """Nothing is lost on the way through points.csv."""
     savedir, _, out, report = evaluated
     runtime = Runtime("cpu")
-    exp_dict, model, _ = evaluation.load_network(savedir.parent, savedir.name, runtime)
-    dataset = evaluation.open_split(exp_dict, "val", None, None)
+    exp_dict, model, _ = pairing.load_network(savedir.parent, savedir.name, runtime)
+    dataset = pairing.open_split(exp_dict, "val", None, None)
     rows = ["image,x,y,class,score"]
-    for image in evaluation.predict_split(model, dataset, runtime):
+    for image in pairing.predict_split(model, dataset, runtime):
         for (row, col), label in zip(image.pred_points, image.pred_labels, strict=True):
             rows.append(f"{image.name},{col},{row},{dataset.class_names[label - 1]},0.9")
     (tmp_path / "points.csv").write_text("\n".join(rows) + "\n")
@@ -215,7 +215,7 @@ def test_any_tools_points_score_as_the_experiments_own(evaluated, tmp_path):
 
 
 def test_the_seed_moves_the_intervals_alone():
-    first, again, other = (evaluation.score(drawn_images(), list("abc"), seed=s, n_draws=50) for s in (0, 0, 1))
+    first, again, other = (scored(drawn_images(), list("abc"), seed=s, n_draws=50) for s in (0, 0, 1))
     assert first == again
     assert values(first["all"]) == values(other["all"])
     assert first["all"]["scores"]["mae"]["interval"] != other["all"]["scores"]["mae"]["interval"]
@@ -231,7 +231,9 @@ def test_classes_of_other_names_are_refused(tmp_path, capsys):
 
 def test_class_names_that_are_none_are_one_line(tmp_path, capsys):
     savedir, _ = write_experiment(tmp_path, n_classes=1, class_names=[3])
-    assert "has the class_names '[3]'; expected a list of names" in failure(capsys, arguments_of(savedir))
+    assert "has the class_names '[3]'; expected a name for each class of its network, 1 in a list" in failure(
+        capsys, arguments_of(savedir)
+    )
 
 
 def test_a_missing_network_is_one_line(experiment, tmp_path, capsys):
@@ -319,6 +321,19 @@ def test_scores_by_hand(trancos, tmp_path):
     assert all(scored["interval"] == [None, None] for scored in report["all"]["scores"].values())  # of one image
 
 
+def test_each_image_is_matched_once_at_each_reach(trancos, tmp_path, monkeypatch):
+    seen = []
+    count_matches = scoring.metrics.count_matches
+
+    def watched(*arguments):
+        seen.append(arguments[-1])
+        return count_matches(*arguments)
+
+    monkeypatch.setattr(scoring.metrics, "count_matches", watched)
+    score_points(trancos, tmp_path, [HEADER, at(20.5, 10.5)], "--sigmas", "5", "8")
+    assert seen == [1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32]
+
+
 def test_an_image_without_a_row_has_no_predictions(trancos, tmp_path):
     report = score_points(trancos, tmp_path, [HEADER])
     found = values(report["all"])
@@ -334,7 +349,7 @@ def test_counts_stand_in_for_the_points(trancos, tmp_path):
     found = values(report["all"])
     assert [found[key] for key in ("mae", "bias", "nae", "game_0")] == [1.5, 1.5, 0.5, 2]
     assert found["precision_4"] == 1
-    assert report["source"]["counts_sha256"] == evaluation.sha256(tmp_path / "counts.csv")
+    assert report["source"]["counts_sha256"] == pairing.sha256(tmp_path / "counts.csv")
 
 
 def test_one_class_needs_no_column_of_it_and_columns_come_in_any_order(trancos, tmp_path):
@@ -401,20 +416,26 @@ def test_the_projects_own_data_set_with_classes_in_folders(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([HEADER, at(1, 1, name="else.jpg")], "line 2, names the image 'else.jpg', which no split of the data has"),
-        ([HEADER, at(1, 1, label="bus")], "line 2, has the class 'bus'; expected one of car"),
-        ([HEADER, at(1, 1), at("nan", 1)], "line 3, has 'nan' where a number belongs"),
-        ([HEADER, at(1, "inf")], "line 2, has 'inf' where a number belongs"),
-        ([HEADER, at('"a\nb"', 1)], "has 'a\\nb' where a number belongs"),
-        ([HEADER, at(-1, 1)], "has x -1 and y 1, and image-1-000004.jpg is 32 wide and 24 high"),
-        ([HEADER, at(1, 30)], "has x 1 and y 30"),
-        ([HEADER, f"{NAME},1"], "line 2, has 2 cells; expected 4 or more"),
-        (["image,y,class"], "has the columns image, y, class; expected image, x, y, class"),
-        (["image,x,x,y,class"], "each once: mend x"),
+        (
+            [HEADER, at(1, 1, name="else.jpg")],
+            "line 2: the image 'else.jpg' is in no split of the data; expected names such as",
+        ),
+        ([HEADER, at(1, 1, label="bus")], "line 2: the class is 'bus'; expected one of car"),
+        ([HEADER, at(1, 1), at("nan", 1)], "line 3: x is 'nan'; expected a finite number"),
+        ([HEADER, at(1, "inf")], "line 2: y is 'inf'"),
+        ([HEADER, at('"a\nb"', 1)], "line 3: x is 'a\\nb'"),
+        ([HEADER, at(-1, 1)], "line 2: x -1, y 1 is outside image-1-000004.jpg, which is 32 wide and 24 high"),
+        ([HEADER, at(1, 30)], "x 1, y 30 is outside"),
+        ([HEADER, f"{NAME},1"], "line 2: y is ''"),
+        ([HEADER, f"{NAME},1,1"], "line 2: class is ''; expected a name"),
+        (["x,y,image", "1,1"], "line 2: image is ''"),
+        (["image,y,class"], "has no column x; expected the header image,x,y"),
+        (["image,x,x,y,class"], "has more than one column x"),
         ([""], "is empty"),
-        (b"image,x,y\n\xff,1,1", "is no utf-8 text"),
-        (b"image,x,y\na\0,1,1", "zero bytes"),
+        (b"image,x,y\n\xff,1,1", "is not in UTF-8"),
+        (b"image,x,y\na\0,1,1", "no split of the data"),
         ([HEADER, "a" * 200_000 + ",1,1,car"], "is no CSV"),
+        ([HEADER, at(1, 1) + ",9"], "line 2: '9' stands beyond the header"),
     ],
 )
 def test_broken_predictions_are_one_line(trancos, tmp_path, capsys, lines, message):
@@ -425,10 +446,10 @@ def test_broken_predictions_are_one_line(trancos, tmp_path, capsys, lines, messa
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ([f"{NAME},car,-1"], "line 2, has a count of -1"),
-        ([f"{NAME},car,1", f"{NAME},car,1"], f"line 3, has a second count of {NAME}"),
-        (["else.jpg,car,1"], "no split of the data has"),
-        ([f"{NAME},car,many"], "has 'many' where a number belongs"),
+        ([f"{NAME},car,-1"], "line 2: the count is -1"),
+        ([f"{NAME},car,1", f"{NAME},car,1"], f"line 3: a second count of {NAME}"),
+        (["else.jpg,car,1"], "in no split of the data"),
+        ([f"{NAME},car,many"], "line 2: count is 'many'"),
     ],
 )
 def test_broken_counts_are_one_line(trancos, tmp_path, capsys, counts, message):
@@ -449,7 +470,7 @@ def test_broken_counts_are_one_line(trancos, tmp_path, capsys, counts, message):
         (["-sb", "runs", "-ei", "a", "--sigmas", "nan"], "'nan' is no reach"),
         (["-sb", "runs", "-ei", "a", "--seed", "-1"], "--seed is -1"),
         (["--predictions", "p.csv", "--dataset", "synthetic", "-o", "o", "--set", "lr=1"], "lr is unknown"),
-        (["--predictions", "no.csv", "--dataset", "synthetic", "-o", "o"], "no.csv cannot be read"),
+        (["--predictions", "no.csv", "--dataset", "synthetic", "-o", "o"], "no.csv is missing"),
     ],
 )
 def test_arguments_that_do_not_fit_are_one_line(tmp_path, monkeypatch, capsys, arguments, message):
@@ -507,9 +528,13 @@ def drawn_images(n=12, n_classes=3, seed=0):
     return images
 
 
+def scored(images, class_names, sigmas=scoring.SIGMAS, **options):
+    return scoring.score(scoring.tally(images, len(class_names), sigmas), class_names, sigmas, **options)
+
+
 def test_scores_class_by_class_and_image_by_image():
     images = drawn_images()
-    report = evaluation.score(images, ["a", "b", "c"], n_draws=20)
+    report = scored(images, ["a", "b", "c"], n_draws=20)
     errors = [[int(p) - int(t) for p, t in zip(i.pred_counts, i.true_counts, strict=True)] for i in images]
     for k, name in enumerate("abc"):
         found = values(report["by_class"][name])
@@ -529,28 +554,27 @@ def test_scores_class_by_class_and_image_by_image():
 
 def test_the_interval_is_of_the_score_over_images():
     images = drawn_images(n_classes=1)
-    scored = evaluation.score(images, ["a"], n_draws=500, seed=3)["all"]["scores"]
-    matches = np.array([evaluation.match_image(image, 1, [4.0])[0, 0] for image in images])
+    found = scored(images, ["a"], n_draws=500, seed=3)["all"]["scores"]
+    matches = scoring.tally(images, 1, []).at([4.0]).matches[:, 0, 0]
 
     def f1(indices):
         tp, fp, fn = matches[indices].sum(axis=0)
         return 2 * tp / (2 * tp + fp + fn)
 
-    low, high = evaluation.metrics.bootstrap_interval(f1, len(images), n=500, seed=3)
-    assert scored["f1_4"]["interval"] == pytest.approx([low, high])
+    low, high = scoring.metrics.bootstrap_interval(f1, len(images), n=500, seed=3)
+    assert found["f1_4"]["interval"] == pytest.approx([low, high])
 
 
 def test_a_reach_of_each_object():
     images = drawn_images(n_classes=1)
-    report = evaluation.score(images, ["a"], sigmas=[4.0, "object"], n_draws=20)
+    report = scored(images, ["a"], sigmas=[4.0, "object"], n_draws=20)
     expected = sum(
-        len(evaluation.metrics.match_points(image.pred_points, image.true_points, image.object_sigmas))
-        for image in images
+        len(scoring.metrics.match_points(image.pred_points, image.true_points, image.object_sigmas)) for image in images
     )
     (row,) = [row for row in report["all"]["sweep"] if row["sigma"] == "object"]
     assert row["tp"] == expected > 0
     assert values(report["all"])["recall_object"] == expected / report["all"]["n_objects"]
-    assert "| f1_object " in evaluation.score_table({**report, "split": "val", "source": {"predictions": "p.csv"}})
+    assert "| f1_object " in scoring.score_table({**report, "split": "val", "source": {"predictions": "p.csv"}})
 
 
 def test_a_reach_of_each_object_needs_sizes(experiment, tmp_path, capsys):
@@ -569,9 +593,13 @@ def test_a_data_set_may_know_the_sizes(trancos, tmp_path, monkeypatch):
 # Pictures
 
 
+def worst_of(images):
+    return scoring.worst_images(images, scoring.tally(images, len(images[0].true_counts), []))
+
+
 def test_the_worst_come_first():
     images = drawn_images(n=30)
-    worst = evaluation.worst_images(images)
+    worst = worst_of(images)
     off = [np.abs(image.pred_counts - image.true_counts).sum() for image in images]
     assert [np.abs(i.pred_counts - i.true_counts).sum() for i in worst] == sorted(off, reverse=True)[:10]
 
@@ -582,7 +610,7 @@ def test_of_equal_counts_the_worse_located_is_worse():
         for truth in [(np.array([[5.0, 5.0]]), np.array([1]), np.array([1]))]
         for index, name, row in ((0, "near", 6.0), (1, "far", 18.0))
     )
-    assert [image.name for image in evaluation.worst_images([near, far, near])] == ["far", "near", "near"]
+    assert [image.name for image in worst_of([near, far, near])] == ["far", "near", "near"]
 
 
 def test_the_worst_images_are_pictured_with_both_clicks(trancos, tmp_path):
@@ -628,10 +656,10 @@ def test_the_scatter_draws_each_count_in_its_place(monkeypatch, tmp_path):
         figures.append(Figure(**options))
         return figures[-1]
 
-    monkeypatch.setattr(evaluation, "Figure", keep)
+    monkeypatch.setattr(scoring, "Figure", keep)
     images = drawn_images()
     with (tmp_path / "s.png").open("wb") as file:
-        evaluation._scatter(images, ["a", "b", "c"], file)
+        scoring._scatter(scoring.tally(images, 3, []), ["a", "b", "c"], file)
     (axes,) = figures[0].axes
     for k, dots in enumerate(axes.collections):
         expected = [[image.true_counts[k], image.pred_counts[k]] for image in images]
@@ -639,7 +667,7 @@ def test_the_scatter_draws_each_count_in_its_place(monkeypatch, tmp_path):
 
 
 def test_classes_that_are_too_few_are_refused(experiment):
-    exp_dict, _, _ = evaluation.load_network(experiment[0].parent, experiment[0].name, Runtime("cpu"))
+    exp_dict, _, _ = pairing.load_network(experiment[0].parent, experiment[0].name, Runtime("cpu"))
     exp_dict["dataset"]["n_classes"] = 1
     with pytest.raises(UserError, match="has the classes object, and the network learned 2 of them"):
-        evaluation.open_split(exp_dict, "val", None, None)
+        pairing.open_split(exp_dict, "val", None, None)

@@ -365,8 +365,8 @@ def test_an_experiments_best_network_is_taken_and_else_its_last(tmp_path):
     [
         ({"exp_dict": None}, "does not say which network"),
         ({"exp_dict": {"model": 1}}, "the experiment has no"),
-        ({"class_names": ["a", "b"]}, "expected 1 names"),
-        ({"class_names": [1]}, "expected 1 names"),
+        ({"class_names": ["a", "b"]}, "1 in a list"),
+        ({"class_names": [1]}, "1 in a list"),
         ({"model": {"x": torch.zeros(1)}}, "does not fit this network"),
         ({"exp_dict": {**EXP_DICT, "dataset": {"name": "points", "transform": "odd"}}}, "unknown dataset.transform"),
         ({"exp_dict": {**EXP_DICT, "model": {**EXP_DICT["model"], "base": "odd"}}}, "model.base 'odd' is unknown"),

@@ -133,6 +133,12 @@ def test_src_never_imports_what_runs_it(path):
     assert not within(imports_of(path), "trainval", "exp_configs", "job_configs", "scripts", "benchmarks", "tests")
 
 
+def test_scoring_knows_the_pairing_and_not_the_other_way_round():
+    assert "src.pairing" in imports_of("src/scoring.py")
+    assert not within(imports_of("src/scoring.py"), "torch", "src.models", "src.runtime", "src.checkpoints")
+    assert "src.scoring" not in imports_of("src/pairing.py")
+
+
 def test_the_configurations_are_only_data():
     allowed = {"src.experiments", "src.experiments.haven_utils"}  # the one module that imports Haven
     assert not within(imports_of("exp_configs.py"), "src", "lcfcn", "trainval", "scripts") - allowed

@@ -18,7 +18,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from xml.etree.ElementTree import Element, ParseError
@@ -27,6 +27,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from src.errors import UserError
+from src.tables import read_rows
 
 MAX_BYTES = 1_000_000_000
 """Larger files are refused before they are read."""
@@ -110,6 +111,15 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise AnnotationError(f"{path} holds zero bytes, so it is no UTF-8 text: save it as UTF-8")
     return text
+
+
+def read_table(
+    path: Path, columns: Mapping[str, tuple[str, ...]], needed: Sequence[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """`src.tables.read_rows` of a file, unless it has too many rows."""
+    text = read_text(path).lstrip("\r\n")
+    check_amount(max(map(text.count, "\r\n")) - 1, path)
+    return read_rows(text, path, columns, needed, AnnotationError)
 
 
 def parse_json(path: Path) -> object:

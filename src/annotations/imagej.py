@@ -37,10 +37,10 @@ from src.annotations.base import (
     image_name,
     number,
     read_bytes,
+    read_table,
 )
 from src.annotations.common import OTHER_SLICE, named_after, put, settle_classes
 from src.annotations.csv_points import COLUMNS as POINT_COLUMNS
-from src.annotations.csv_points import read_table
 from src.annotations.matching import ImageFolder
 
 NAME = "ImageJ ROIs or results"

@@ -17,9 +17,9 @@ from src.annotations.base import (
     first_line,
     number,
     read_each,
+    read_table,
 )
 from src.annotations.common import OTHER_SLICE, named_after, settle_classes
-from src.annotations.csv_points import read_table
 
 NAME = "napari CSV of points"
 MAX_AXES = 6

@@ -25,9 +25,9 @@ from src.annotations.base import (
     number,
     parse_json,
     read_each,
+    read_table,
 )
 from src.annotations.common import put, settle_classes
-from src.annotations.csv_points import read_table
 
 NAME = "VIA (VGG Image Annotator 2) JSON or CSV"
 SUFFIXES = (".json", ".csv")

@@ -1,23 +1,18 @@
 """The project's own data set: images with clicks in one table, as `scripts/import_points.py` writes it."""
 
-import csv
-import itertools
-import math
-import warnings
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from src.datasets.base import SPLITS, DataError, PointDataset, Record, require_files
-from src.errors import one_line
 from src.images import image_size, read_image
+from src.tables import NUMBER, TEXT, codes, first_outside, line_of, read_frame
 
 POINTS, SPLIT_LIST, IMAGES = "points.csv", "splits.csv", "images"
-POINT_TYPES = {"image": "category", "x": "float64", "y": "float64", "class": "category"}
-SPLIT_TYPES = {"image": "object", "split": "object"}
+POINT_KINDS = {"image": TEXT, "x": NUMBER, "y": NUMBER, "class": TEXT}
+SPLIT_KINDS = {"image": TEXT, "split": TEXT}
+WAYS_OUT = "expected images/, points.csv and splits.csv in -d: make them by scripts/import_points.py, or check -d"
 
 
 class Points(PointDataset):
@@ -33,9 +28,9 @@ class Points(PointDataset):
     def open(self, classes: list[str] | None = None) -> None:
         """Read both tables and the images' headers, so that every mistake in them is told before training."""
         split_path, points_path = self.datadir / SPLIT_LIST, self.datadir / POINTS
-        splits = _read_table(split_path, SPLIT_TYPES)
+        splits = read_frame(split_path, SPLIT_KINDS, DataError, ways_out=WAYS_OUT)
         _check_splits(splits, split_path)
-        points = _read_table(points_path, POINT_TYPES)
+        points = read_frame(points_path, POINT_KINDS, DataError, ways_out=WAYS_OUT)
         _check_points(points, points_path, splits)
         self.class_names = _class_names(classes, points, points_path)
         self.names = splits["image"][splits["split"] == self.split].tolist()
@@ -43,13 +38,13 @@ class Points(PointDataset):
         require_files(self.paths)
 
         # The rows of an image, in their order, lie between two numbers of _starts.
-        image_of_row = _codes(points["image"], self.names)
+        image_of_row = codes(points["image"], self.names)
         rows = np.argsort(image_of_row, kind="stable")
         self._starts = np.searchsorted(image_of_row[rows], np.arange(len(self.names) + 1))
         rows = rows[self._starts[0] :]  # other splits' rows, whose number is -1, come first
         self._starts -= self._starts[0]
         self._point_list = points[["y", "x"]].to_numpy()[rows]
-        self._labels = _codes(points["class"], self.class_names)[rows] + 1
+        self._labels = codes(points["class"], self.class_names)[rows] + 1
         self._check_inside(points_path, rows)
 
     def _check_inside(self, points_path: Path, rows: np.ndarray) -> None:
@@ -82,93 +77,9 @@ class Points(PointDataset):
         return clicks.stop - clicks.start
 
 
-def _read_table(path: Path, types: dict[str, str]) -> pd.DataFrame:
-    """A CSV file that has the columns of `types`, whatever their order and the other columns.
-
-    Nothing is read as missing: an image may be called NA, and an empty cell of numbers is a mistake.
-    """
-    expected = f"expected the header {','.join(types)}"
-    try:
-        header = pd.read_csv(path, nrows=0, index_col=False, encoding="utf-8-sig").columns
-        missing = [column for column in types if column not in header]
-        if missing:
-            raise DataError(f"{path}, line 1: no column {', '.join(missing)}; {expected}: mend it")
-        return _read_rows(path, types)
-    except DataError:
-        raise
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} is missing; expected images/, points.csv and splits.csv in -d: "
-            "make them by scripts/import_points.py, or check -d"
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not in UTF-8: save it again in that encoding") from None
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{path} is empty; {expected}: write it again") from None
-    except pd.errors.ParserError as error:
-        raise DataError(f"{path} is no table ({one_line(error)}); {expected}: mend that line") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}); expected a table: check it") from None
-    except (ValueError, pd.errors.ParserWarning):
-        raise _bad_row(path) from None
-
-
-def _read_rows(path: Path, types: dict[str, str]) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        # Otherwise pandas drops the last cells of rows that have too many.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        table = pd.read_csv(
-            path,
-            dtype=defaultdict(lambda: "category", types),
-            index_col=False,
-            keep_default_na=False,
-            float_precision="round_trip",
-            encoding="utf-8-sig",
-        )
-    numbers = [column for column, kind in types.items() if kind == "float64"]
-    if not all(np.isfinite(table[column].to_numpy()).all() for column in numbers):
-        raise _bad_row(path)
-    return table[list(types)]
-
-
-def _bad_row(path: Path) -> DataError:
-    """The first row with too many cells or without numbers: pandas does not say where, so the file is read again."""
-    records = _records(path)
-    _, header = next(records)
-    places = [(column, header.index(column)) for column in ("x", "y") if column in header]
-    for line, cells in records:
-        if any(cells[len(header) :]):
-            return DataError(
-                f"{path}, line {line}: {','.join(cells[len(header) :])!r} stands beyond the header; expected as many "
-                "cells as it has: put quotes around names with commas"
-            )
-        for column, place in places:
-            text = cells[place] if place < len(cells) else ""
-            if not _is_finite(text):
-                return DataError(f"{path}, line {line}: {column} is {text!r}; expected a number of pixels: correct it")
-    return DataError(f"{path} has an x or y that is no number; expected numbers of pixels: correct it")
-
-
-def _is_finite(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each row, the header first; blank lines are none, as for pandas."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        for cells in reader:
-            if cells:
-                yield reader.line_num, cells
-
-
 def _place(path: Path, row: int) -> str:
     """Where a row of a table, from 0, stands in its file."""
-    line, _ = next(itertools.islice(_records(path), int(row) + 1, None))
-    return f"{path}, line {line}"
+    return f"{path}, line {line_of(path, row, DataError)}"
 
 
 def _check_splits(splits: pd.DataFrame, path: Path) -> None:
@@ -191,24 +102,20 @@ def _check_splits(splits: pd.DataFrame, path: Path) -> None:
             )
 
 
-def _is_inside_images(name: object) -> bool:
+def _is_inside_images(name: str) -> bool:
     """Whether a name is a relative path that climbs nowhere and is spelled the shortest way."""
-    if not isinstance(name, str) or "\0" in name:
-        return False
     path = PurePosixPath(name)
-    return str(path) == name and name != "." and not path.is_absolute() and ".." not in path.parts
+    is_short = str(path) == name and name != "." and "\0" not in name
+    return is_short and not path.is_absolute() and ".." not in path.parts
 
 
 def _check_points(points: pd.DataFrame, path: Path, splits: pd.DataFrame) -> None:
-    row = _first_outside(points["image"], splits["image"])
+    row = first_outside(points["image"], splits["image"])
     if row is not None:
         raise DataError(
             f"{_place(path, row)}: the image {points['image'][row]!r} is not in {SPLIT_LIST}, which lists every "
             "annotated image: add it there, or remove its clicks"
         )
-    row = _first_outside(points["class"], set(points["class"].cat.categories) - {""})
-    if row is not None:
-        raise DataError(f"{_place(path, row)}: the class is empty; expected a name: correct it")
 
 
 def _class_names(classes: object, points: pd.DataFrame, path: Path) -> list[str]:
@@ -220,23 +127,10 @@ def _class_names(classes: object, points: pd.DataFrame, path: Path) -> list[str]
     is_list = isinstance(classes, list | tuple) and all(isinstance(name, str) and name for name in classes)
     if not is_list or not classes or len(set(classes)) != len(classes):
         raise DataError(f"dataset.classes is {classes!r}; expected a list of different names, such as ['cell']")
-    row = _first_outside(points["class"], classes)
+    row = first_outside(points["class"], classes)
     if row is not None:
         raise DataError(
             f"{_place(path, row)}: the class {points['class'][row]!r} is not in dataset.classes {list(classes)}: "
             "add it there, or correct the row"
         )
     return list(classes)
-
-
-def _codes(column: pd.Series, names: Sequence[str]) -> np.ndarray:
-    """The place of each cell of a categorical column in a list of names, -1 where it is not in there."""
-    places = {name: place for place, name in enumerate(names)}
-    # A cell that is missing has the code -1, the last of these.
-    return np.array([*(places.get(name, -1) for name in column.cat.categories), -1])[column.cat.codes]
-
-
-def _first_outside(column: pd.Series, names: Iterable[str]) -> int | None:
-    """The first row whose cell is none of the names."""
-    outside = _codes(column, list(names)) < 0
-    return int(outside.argmax()) if outside.any() else None
