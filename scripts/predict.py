@@ -98,7 +98,7 @@ class Outputs:
         write_table(self.out / "points.csv", ("image", "x", "y", "class", "score", "area"), self.points)
         write_table(self.out / "failed.csv", ("image", "reason"), self.failed)
         if "cvat" in self.exports:
-            write_bytes(self.out / "cvat.xml", exports.cvat_xml(self.cvat))
+            write_bytes(self.out / "cvat.xml", exports.cvat_xml(self.cvat, self.class_names))
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

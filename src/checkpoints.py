@@ -9,8 +9,8 @@ from src.errors import UserError
 from src.files import load_tensors, save_pickle, write_whole
 
 LAST, BEST = "model.pth", "model_best.pth"
-RUN = ("model", "opt", "schedule", "scaler", "random", "sums", "score_list")
-"""What a run needs to go on."""
+RUN = {**dict.fromkeys(("model", "opt", "schedule", "scaler", "random", "sums"), dict), "score_list": list}
+"""What a run needs to go on, and its type."""
 SCORES, BEST_SCORES = "score_list.pkl", "score_list_best.pkl"
 
 
@@ -24,15 +24,20 @@ def load_checkpoint(path: Path) -> dict:
     """
     ways_out = "restore the file, or start the experiment again with -r 1, which keeps a backup"
     checkpoint = load_tensors(path, ways_out)
-    if not isinstance(checkpoint, dict) or "model" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not _is_state_dict(checkpoint.get("model")):
         raise UserError(f"{path} holds no network under the key 'model': pass a checkpoint that trainval.py wrote")
     return checkpoint
+
+
+def _is_state_dict(value: object) -> bool:
+    is_dict = isinstance(value, dict)
+    return is_dict and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in value.items())
 
 
 def load_run(path: Path) -> dict:
     """Read a checkpoint that a run can resume from; UserError also if it holds less than that."""
     checkpoint = load_checkpoint(path)
-    missing = [key for key in RUN if key not in checkpoint]
+    missing = [key for key, kind in RUN.items() if not isinstance(checkpoint.get(key), kind)]
     if missing:
         raise UserError(
             f"{path} holds no {', '.join(missing)}: a run resumes from its own {LAST} only; restore it, or start again "

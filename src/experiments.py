@@ -29,6 +29,7 @@ LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
 
 def check_exp_dict(exp_dict: dict) -> None:
     """Raise `UserError` if an experiment misses an entry, or has one that nothing reads or whose value cannot be."""
+    _check_plain(exp_dict)
     _check_keys("the experiment", exp_dict, REQUIRED, OPTIONAL)
     for section, required in SECTIONS.items():
         if not isinstance(exp_dict[section], dict):
@@ -48,6 +49,15 @@ def check_exp_dict(exp_dict: dict) -> None:
         raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
     if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:
         raise UserError(f"lr is {exp_dict['lr']!r}; expected a number above 0, such as 1e-4")
+
+
+def _check_plain(value: object) -> None:
+    """A checkpoint's experiment may hold what exp_dict.json can't, such as a tensor."""
+    if isinstance(value, dict | list | tuple):
+        for inner in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
+            _check_plain(inner)
+    elif not isinstance(value, str | int | float | NoneType):
+        raise UserError(f"the experiment holds a {type(value).__name__}; expected texts, numbers, lists and dicts")
 
 
 def _check_model(model: dict) -> None:

@@ -6,7 +6,7 @@ Coordinates are x, y in pixels, (0, 0) the top-left corner of the first pixel, a
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -58,8 +58,9 @@ def labelme_json(points: Points, image_path: str, size: tuple[int, int]) -> byte
     return _json({**file, "imageHeight": size[0], "imageWidth": size[1]})
 
 
-def cvat_xml(images: Iterable[ImagePoints]) -> bytes:
-    """A file of "CVAT for images 1.1", one <points> an object; CVAT finds the images by their names.
+def cvat_xml(images: Sequence[ImagePoints], class_names: Iterable[str]) -> bytes:
+    """A file of "CVAT for images 1.1", one <points> an object; CVAT finds the images by their names, and its task needs
+    labels of the classes' names.
 
     Raises
     ------
@@ -68,6 +69,15 @@ def cvat_xml(images: Iterable[ImagePoints]) -> bytes:
     """
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
+    task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
+    for key, text in (("name", "predictions"), ("size", str(len(images))), ("mode", "annotation")):
+        ElementTree.SubElement(task, key).text = text
+    labels = ElementTree.SubElement(task, "labels")
+    for name in class_names:
+        label = ElementTree.SubElement(labels, "label")
+        ElementTree.SubElement(label, "name").text = check_xml(name)
+        ElementTree.SubElement(label, "type").text = "points"
+        ElementTree.SubElement(label, "attributes")
     for number, image in enumerate(images):
         height, width = (str(side) for side in image.size)
         attributes = {"id": str(number), "name": check_xml(image.name), "width": width, "height": height}

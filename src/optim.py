@@ -42,7 +42,7 @@ def make_optimizer(
         raise UserError(f"optimizer {name!r} does not read {', '.join(unread)}: --set {unread[0]}=None")
     try:
         return OPTIMIZERS[name](parameters, lr=exp_dict["lr"], **options, **({"fused": True} if fused else {}))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError) as error:
         raise UserError(f"optimizer {name!r} refuses {options} ({error}): mend those values") from None
 
 
@@ -59,5 +59,5 @@ def make_schedule(exp_dict: dict, opt: torch.optim.Optimizer, n_steps: int) -> l
     name = options.pop("name")
     try:
         return SCHEDULES[name](opt, max(n_steps, 1), **options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError) as error:
         raise UserError(f"schedule {name!r} refuses {options} ({error}): mend those values") from None

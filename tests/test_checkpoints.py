@@ -59,9 +59,25 @@ def test_damaged_checkpoints_are_named(tmp_path):
             checkpoints.load_checkpoint(path)
     with pytest.raises(UserError, match="there is no .*none"):
         checkpoints.load_checkpoint(tmp_path / "none.pth")
-    torch.save([1], path)
-    with pytest.raises(UserError, match="holds no network"):
-        checkpoints.load_checkpoint(path)
+    for content in (
+        [1],
+        {"w": torch.zeros(1)},
+        *({"model": model} for model in ([], torch.zeros(1), {1: 2}, {"w": 2})),
+    ):
+        torch.save(content, path)
+        with pytest.raises(UserError, match="holds no network"):
+            checkpoints.load_checkpoint(path)
+
+
+def test_a_run_that_lacks_something_is_named(tmp_path):
+    whole = {key: kind() for key, kind in checkpoints.RUN.items()}
+    torch.save(whole, tmp_path / "x.pth")
+    assert checkpoints.load_run(tmp_path / "x.pth") == whole
+    for key in set(whole) - {"model"}:
+        for broken in ({k: v for k, v in whole.items() if k != key}, {**whole, key: torch.zeros(1)}):
+            torch.save(broken, tmp_path / "x.pth")
+            with pytest.raises(UserError, match=f"holds no {key}: a run resumes"):
+                checkpoints.load_run(tmp_path / "x.pth")
 
 
 class Evil:

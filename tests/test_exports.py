@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from src import exports
-from src.annotations import cvat, labelme
+from src import annotations, exports
+from src.annotations import cvat, labelme, qupath
 from src.errors import UserError
 
 POINTS = [(0.5, 0.5, "car"), (639.5, 479.5, 'van <big> & "red"'), (1 / 3, 123456.7890123, "Zebra ü")]
@@ -17,7 +17,7 @@ def test_geojson_is_what_rfc_7946_and_qupath_ask_for():
     assert data["type"] == "FeatureCollection"
     assert len(data["features"]) == len(POINTS)
     for feature, (x, y, name) in zip(data["features"], POINTS, strict=True):
-        assert set(feature) == {"type", "geometry", "properties"}
+        assert set(feature) == {"type", "geometry", "properties"}  # RFC 7946, section 3.2: it must have all three
         assert feature["type"] == "Feature"
         assert feature["geometry"] == {"type": "Point", "coordinates": [x, y]}  # x before y, floats unrounded
         assert feature["properties"]["objectType"] == "annotation"
@@ -41,10 +41,18 @@ def test_labelme_has_the_keys_that_labelme_5_reads():
 
 def test_cvat_has_the_elements_of_version_1_1():
     images = [exports.ImagePoints("a/ü 1.jpg", SIZE, POINTS), exports.ImagePoints("none.png", (3, 4), [])]
-    data = exports.cvat_xml(images)
+    data = exports.cvat_xml(images, [name for *_, name in POINTS])
     assert data.startswith(b"<?xml version='1.0' encoding='utf-8'?>")
     root = ElementTree.fromstring(data)
+    assert [child.tag for child in root] == ["version", "meta", "image", "image"]
     assert (root.tag, root.find("version").text) == ("annotations", "1.1")
+    task = {child.tag: child.text for child in root.find("meta/task")}
+    assert {**task, "labels": None} == {"name": "predictions", "size": "2", "mode": "annotation", "labels": None}
+    labels = root.findall("meta/task/labels/label")
+    assert [(label.find("name").text, label.find("type").text) for label in labels] == [
+        (name, "points") for *_, name in POINTS
+    ]
+    assert all(label.find("attributes") is not None for label in labels)
     first, second = root.findall("image")
     assert first.attrib == {"id": "0", "name": "a/ü 1.jpg", "width": "640", "height": "480"}
     assert second.attrib == {"id": "1", "name": "none.png", "width": "4", "height": "3"}
@@ -59,9 +67,11 @@ def test_cvat_has_the_elements_of_version_1_1():
 @pytest.mark.parametrize("name", ["a\x01.jpg", "a\ufffe.jpg"])
 def test_what_xml_cannot_hold_is_told(name):
     with pytest.raises(UserError, match="XML can't hold"):
-        exports.cvat_xml([exports.ImagePoints(name, SIZE, [])])
+        exports.cvat_xml([exports.ImagePoints(name, SIZE, [])], [])
     with pytest.raises(UserError, match="XML can't hold"):
-        exports.cvat_xml([exports.ImagePoints("a", SIZE, [(1.0, 2.0, name)])])
+        exports.cvat_xml([exports.ImagePoints("a", SIZE, [(1.0, 2.0, name)])], [])
+    with pytest.raises(UserError, match="XML can't hold"):
+        exports.cvat_xml([], [name])
 
 
 def test_a_number_that_is_none_is_never_written():
@@ -86,10 +96,21 @@ def test_the_importer_reads_labelme_files_back(tmp_path):
     assert_read_back(first, "ü 1.jpg", POINTS, SIZE)
 
 
+def test_the_importer_reads_geojson_files_back(tmp_path):
+    """QuPath's files say nothing of the image but by their own names, and nothing of its size."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "ü 1.jpg.geojson").write_bytes(exports.qupath_geojson(POINTS))
+    (tmp_path / "none.png.geojson").write_bytes(exports.qupath_geojson([]))
+    assert annotations.recognise(tmp_path) is qupath
+    first, none = qupath.read(tmp_path, None)
+    assert_read_back(first, "a/ü 1.jpg", POINTS, None)
+    assert_read_back(none, "none.png", [], None)
+
+
 def test_the_importer_reads_cvat_files_back(tmp_path):
     path = tmp_path / "cvat.xml"
     images = [exports.ImagePoints("a/ü 1.jpg", SIZE, POINTS), exports.ImagePoints("none.png", (3, 4), [])]
-    path.write_bytes(exports.cvat_xml(images))
+    path.write_bytes(exports.cvat_xml(images, ["car"]))
     first, none = cvat.read(path, None)
     assert_read_back(first, "a/ü 1.jpg", POINTS, SIZE)
     assert_read_back(none, "none.png", [], (3, 4))

@@ -1,5 +1,4 @@
 import csv
-import json
 import os
 import pickle
 import subprocess
@@ -12,9 +11,9 @@ import torch
 from PIL import Image
 
 from exp_configs import EXP_GROUPS
-from scripts import predict
+from scripts import import_points, predict
 from src import predictor as predictor_module
-from src.annotations import cvat, labelme
+from src.annotations import cvat
 from src.models import LCFCN
 from src.predictor import Prediction
 from src.runtime import Runtime, Stopped
@@ -271,23 +270,29 @@ def test_a_run_that_is_stopped_writes_what_is_done(tmp_path, checkpoint, monkeyp
 
 
 def test_exports_are_read_back_as_the_points_of_the_table(tmp_path, checkpoint):
-    draw(tmp_path / "in" / "x" / "a.png", [(10, 20), (30, 50)])
-    draw(tmp_path / "in" / "x" / "a.bmp", [(5, 7)])
+    """Through the importer's command line, classes with names in Unicode."""
+    save(checkpoint, n_classes=2, class_names=["Rotes & <Großes>", "緑, 小"])
+    draw(tmp_path / "in" / "x ü" / "a.png", [(10, 20), (30, 50)])
+    draw(tmp_path / "in" / "x ü" / "a.bmp", [(5, 7)], colour=(0, 255, 0))
     draw(tmp_path / "in" / "b.png")
     out = tmp_path / "out"
     exports = ("--export", "geojson", "labelme", "cvat")
     assert run(tmp_path / "in", "-c", checkpoint, "-o", out, "--recursive", "--no-overlays", *exports) == 0
     assert not (out / "overlays").exists()
-    points = {"b.png": [], "x/a.bmp": [], "x/a.png": []}
-    for image, x, y, label, *_ in table(out / "points.csv")[1]:
-        points[image].append((float(x), float(y), label))
-    assert [len(found) for found in points.values()] == [0, 1, 2]
-    for source in (labelme.read(out / "labelme", tmp_path / "in"), cvat.read(out / "cvat.xml", None)):
-        assert {clicks.image: clicks.point_list for clicks in source} == points
-        assert {clicks.size for clicks in source} == {(40, 60)}
-    for image, found in points.items():
-        features = json.loads((out / "geojson" / f"{image}.geojson").read_text())["features"]
-        assert [tuple(feature["geometry"]["coordinates"]) for feature in features] == [point[:2] for point in found]
+    rows = table(out / "points.csv")[1]
+    points = [(image, float(x), float(y), label) for image, x, y, label, *_ in rows]
+    assert [(image, label) for image, _, _, label in points] == [
+        ("x ü/a.bmp", "緑, 小"),
+        ("x ü/a.png", "Rotes & <Großes>"),
+        ("x ü/a.png", "Rotes & <Großes>"),
+    ]
+    for source in ("geojson", "labelme", "cvat.xml"):
+        dataset = tmp_path / f"from {source}"
+        arguments = [out / source, "--images", tmp_path / "in", "-o", dataset]
+        assert import_points.main([str(argument) for argument in arguments]) == 0
+        read = table(dataset / "points.csv")[1]
+        assert [(image, float(x), float(y), label) for image, x, y, label in read] == points
+        assert [name for name, _ in table(dataset / "splits.csv")[1]] == ["b.png", "x ü/a.bmp", "x ü/a.png"]
 
 
 def test_the_overlay_of_a_large_image_is_small_and_its_points_are_in_place():

@@ -13,7 +13,7 @@ from lcfcn.lcfcn_loss import LCFCNLoss, NonFiniteError, blobs2points, compute_ga
 from lcfcn.metrics import dense_counts, mae, rmse
 from src import pictures
 from src.datasets.transforms import denormalize
-from src.errors import UserError
+from src.errors import UserError, one_line
 from src.models.bases import build_base
 from src.optim import make_optimizer, make_schedule
 from src.runtime import Runtime, StopRequest
@@ -223,23 +223,26 @@ class LCFCN:
         Raises
         ------
         UserError
-            If the parameters are not those of this network.
+            If the parameters, or what else there is, are not those of this network.
         """
         try:
             self.model_base.load_state_dict(state["model"])
             if "opt" in state:
                 self.opt.load_state_dict(state["opt"])
-        except (RuntimeError, ValueError) as error:
-            reason = str(error).replace("\n", " ")[:200]
+            if "random" in state:
+                self._take_up_run(state)
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            reason = one_line(error)[:200]
             raise UserError(
                 f"the checkpoint does not fit this network ({reason}): choose the base it was made with"
             ) from None
-        if "random" in state:
-            self.schedule.load_state_dict(state["schedule"])
-            if state["scaler"] and self.scaler.is_enabled():  # both runs are in float16
-                self.scaler.load_state_dict(state["scaler"])
-            self.runtime.set_random_state(state["random"])
-            self.sums = dict(state["sums"])
+
+    def _take_up_run(self, state: dict) -> None:
+        self.schedule.load_state_dict(state["schedule"])
+        if state["scaler"] and self.scaler.is_enabled():  # both runs are in float16
+            self.scaler.load_state_dict(state["scaler"])
+        self.runtime.set_random_state(state["random"])
+        self.sums = dict(state["sums"])
 
 
 def to_probs(logits: torch.Tensor) -> torch.Tensor:
