@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from src import pairing, scoring  # noqa: E402
 from src.cli import Parser, run_main  # noqa: E402
 from src.datasets import DATASETS, PointDataset, get_dataset  # noqa: E402
-from src.experiments import override  # noqa: E402
 from src.files import make_folder  # noqa: E402
 from src.runtime import PRECISIONS, Runtime  # noqa: E402
+from src.schema import override  # noqa: E402
 
 EPILOG = """Nothing is chosen by what is scored here: there is no option that tunes, and each row of a points.csv
 counts, whatever its score. model_best.pth was chosen by the count error on validation images, so their scores flatter

@@ -14,9 +14,9 @@ from src import checkpoints
 from src.bands import BandBlobs
 from src.datasets.transforms import TRANSFORMS
 from src.errors import UserError
-from src.experiments import check_exp_dict
 from src.models import LCFCN
 from src.runtime import Runtime, StopRequest
+from src.schema import check_exp_dict
 from src.tiles import GRID, as_batch, fits, probability_bands
 
 TILE = 1536

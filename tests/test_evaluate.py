@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.kill_test import SMALL
 from exp_configs import EXP_GROUPS
 from scripts import evaluate
-from src import checkpoints, experiments, pairing, scoring
+from src import checkpoints, experiments, pairing, schema, scoring
 from src.datasets import collate, get_dataset
 from src.errors import UserError
 from src.models import LCFCN
@@ -29,7 +29,7 @@ N_VAL = 6
 def write_experiment(savedir_base, n_classes, class_names=None):
     """An experiment whose network was never trained, but sees something; returns its folder and validation scores."""
     overrides = [f"dataset.n_classes={n_classes}", f"model.n_classes={n_classes}", f"dataset_size.val={N_VAL}"]
-    exp_dict = experiments.override(EXP_GROUPS["demo"][0], [*SMALL, *overrides])
+    exp_dict = schema.override(EXP_GROUPS["demo"][0], [*SMALL, *overrides])
     savedir = experiments.open_experiment(exp_dict, savedir_base, reset=False)
     runtime = Runtime("cpu")
     model = LCFCN(exp_dict, runtime)

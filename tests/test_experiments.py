@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from exp_configs import EXP_GROUPS
-from src import experiments
+from src import experiments, schema
 from src.errors import UserError, one_line
 
 DEMO = EXP_GROUPS["demo"][0]
@@ -18,7 +18,7 @@ def test_every_group_is_well_formed_and_every_experiment_is_its_own():
         ids = {experiments.experiment_id(exp_dict) for exp_dict in group}
         assert len(ids) == len(group) >= 1, name
         for exp_dict in group:
-            experiments.check_exp_dict(exp_dict)
+            schema.check_exp_dict(exp_dict)
 
 
 def test_trancos_is_upstreams_grid():
@@ -30,20 +30,20 @@ def test_trancos_is_upstreams_grid():
 
 def test_override_replaces_by_dotted_key_and_changes_the_hash_and_not_the_original():
     before = copy.deepcopy(DEMO)
-    changed = experiments.override(DEMO, ["lr=0.5", "model.pretrained=a dir/w.pth", "model.n_classes=2", "betas=[0,1]"])
+    changed = schema.override(DEMO, ["lr=0.5", "model.pretrained=a dir/w.pth", "model.n_classes=2", "betas=[0,1]"])
     assert changed["lr"] == 0.5
     assert changed["model"]["pretrained"] == "a dir/w.pth"
     assert changed["model"]["n_classes"] == 2
     assert changed["betas"] == [0, 1]
     assert before == DEMO
     assert experiments.experiment_id(changed) != experiments.experiment_id(DEMO)
-    assert experiments.override(DEMO, ["model.pretrained=None"])["model"]["pretrained"] is None
+    assert schema.override(DEMO, ["model.pretrained=None"])["model"]["pretrained"] is None
 
 
 @pytest.mark.parametrize("bad", ["lr", "learning_rate=1", "model.depth=3", "lr.x=1", "nowhere.x=1", ".=1"])
 def test_override_refuses_what_nothing_reads(bad):
     with pytest.raises(UserError, match="--set"):
-        experiments.override(DEMO, [bad])
+        schema.override(DEMO, [bad])
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_override_refuses_what_nothing_reads(bad):
 )
 def test_check_names_what_is_wrong(change, message):
     with pytest.raises(UserError, match=message):
-        experiments.check_exp_dict({**DEMO, **change})
+        schema.check_exp_dict({**DEMO, **change})
 
 
 def test_options_of_the_loss_can_be_set_though_no_group_has_them():
-    changed = experiments.override(DEMO, ["loss.spare_points=True", "loss.term_weights={'split_level': 2}"])
+    changed = schema.override(DEMO, ["loss.spare_points=True", "loss.term_weights={'split_level': 2}"])
     assert changed["loss"] == {"spare_points": True, "term_weights": {"split_level": 2}}
-    experiments.check_exp_dict(changed)
+    schema.check_exp_dict(changed)
     assert "loss" not in DEMO
     with pytest.raises(UserError, match="--set loss.spare is unknown"):
-        experiments.override(DEMO, ["loss.spare=True"])
+        schema.override(DEMO, ["loss.spare=True"])
 
 
 def test_find_by_group_by_id_and_from_the_folder(tmp_path):

@@ -139,6 +139,11 @@ def test_scoring_knows_the_pairing_and_not_the_other_way_round():
     assert "src.scoring" not in imports_of("src/pairing.py")
 
 
+@pytest.mark.parametrize("path", ["src/schema.py", "src/predictor.py", "scripts/predict.py"])
+def test_predicting_does_not_wait_for_haven(path):
+    assert not within(imports_of(path), "haven", "src.experiments")
+
+
 def test_the_configurations_are_only_data():
     allowed = {"src.experiments", "src.experiments.haven_utils"}  # the one module that imports Haven
     assert not within(imports_of("exp_configs.py"), "src", "lcfcn", "trainval", "scripts") - allowed
