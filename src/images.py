@@ -20,9 +20,9 @@ import tifffile
 from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
 
+from src.defaults import MAX_PIXELS
 from src.errors import UserError, one_line
 
-MAX_PIXELS = 500_000_000
 """What `read_image` takes unless told: 1.5 GB as RGB."""
 IMAGE_SUFFIXES = (".bmp", ".dcm", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 STRETCH = (0.1, 99.9)

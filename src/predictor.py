@@ -13,14 +13,12 @@ from lcfcn.blobs import class_masks
 from src import checkpoints
 from src.bands import BandBlobs
 from src.datasets.transforms import TRANSFORMS
+from src.defaults import TILE
 from src.errors import UserError
 from src.models import LCFCN
 from src.runtime import Runtime, StopRequest
 from src.schema import check_exp_dict
 from src.tiles import GRID, as_batch, fits, probability_bands
-
-TILE = 1536
-"""Side of what the trunk is given at once, in pixels."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from src.defaults import PRECISIONS
 from src.errors import UserError
 
-PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 START_AGAIN = 128 + signal.SIGUSR2
 """Exit code of a run that saved because its time on the machine is up: it wants to be started again."""
@@ -74,7 +74,7 @@ class Runtime:
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """Run what is inside in the chosen precision."""
-        dtype = PRECISIONS[self.precision]
+        dtype = getattr(torch, PRECISIONS[self.precision])
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
     def random_state(self) -> dict:

@@ -364,6 +364,8 @@ def test_points_on_the_border_belong_to_the_last_pixel(trancos, tmp_path):
     report = score_points(trancos, tmp_path, [HEADER, at(32, 24), at(32, 0), at(0, 24)])
     assert report["all"]["n_predicted"] == 3
     assert values(report["all"])["precision_4"] == pytest.approx(1 / 3)
+    report = score_points(trancos, tmp_path, [HEADER, at(31.9, 23.9)], "--sigmas", "0.6")  # inside it stays in place
+    assert values(report["all"])["precision_0.6"] == 1
 
 
 def test_rows_of_other_splits_are_left_out(trancos, tmp_path):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from exp_configs import EXP_GROUPS
 from scripts import import_points, predict
+from src import counting
 from src import predictor as predictor_module
 from src.annotations import cvat
 from src.models import LCFCN
@@ -90,10 +91,10 @@ def test_counts_points_and_overlays(tmp_path, checkpoint):
     assert table(out / "failed.csv") == (["image", "reason"], [])
     overlay = np.asarray(Image.open(out / "overlays" / "b ü.png.png"))
     plain = np.asarray(Image.open(out / "overlays" / "a.png.png"))
-    marked = (overlay == predict.pictures.PREDICTED_COLOUR).all(axis=-1)
+    marked = (overlay == counting.pictures.PREDICTED_COLOUR).all(axis=-1)
     assert overlay.shape == plain.shape
     assert marked.any()
-    assert not (plain == predict.pictures.PREDICTED_COLOUR).all(axis=-1).any()
+    assert not (plain == counting.pictures.PREDICTED_COLOUR).all(axis=-1).any()
     assert sorted(p.name for p in out.iterdir()) == ["counts.csv", "failed.csv", "overlays", "points.csv"]
 
 
@@ -230,8 +231,8 @@ def test_groups_hold_neighbours_of_one_size_that_fit(tmp_path, checkpoint):
     files = {str(n): draw(tmp_path / f"{n}.png", size=size) for n, size in enumerate(sizes)}
     files["7"].write_bytes(b"no image")
     network = predictor_module.Predictor.load(checkpoint, Runtime("cpu"), tile=200)
-    assert list(predict.groups(files, network, 2)) == [["0", "1"], ["2"], ["3"], ["4"], ["5"], ["6"], ["7"]]
-    assert len(list(predict.groups(files, network, 1))) == len(sizes)
+    assert list(counting.groups(files, network, 2)) == [["0", "1"], ["2"], ["3"], ["4"], ["5"], ["6"], ["7"]]
+    assert len(list(counting.groups(files, network, 1))) == len(sizes)
 
 
 def test_an_image_whose_output_breaks_does_not_spoil_its_batch(tmp_path, checkpoint, monkeypatch):
@@ -255,14 +256,14 @@ def test_an_image_whose_output_breaks_does_not_spoil_its_batch(tmp_path, checkpo
 def test_a_run_that_is_stopped_writes_what_is_done(tmp_path, checkpoint, monkeypatch, stop):
     for name in ("a", "b", "c"):
         draw(tmp_path / "in" / f"{name}.png", [(5, 5)])
-    before = predict.read_image
+    before = counting.read_image
 
     def read_image(path, **options):
         if path.name == "c.png":
             raise stop
         return before(path, **options)
 
-    monkeypatch.setattr(predict, "read_image", read_image)
+    monkeypatch.setattr(counting, "read_image", read_image)
     out = tmp_path / "out"
     assert run(tmp_path / "in", "-c", checkpoint, "-o", out, "--export", "cvat") == 130
     assert [row[0] for row in table(out / "counts.csv")[1]] == ["a.png", "b.png"]
@@ -300,9 +301,9 @@ def test_the_overlay_of_a_large_image_is_small_and_its_points_are_in_place():
     class_map = np.zeros(image.shape[:2], dtype=np.uint8)
     class_map[40:61, 3990:4011] = 1
     found = Prediction(np.array([[4000.5, 50.5]]), np.array([1]), np.array([0.9]), np.array([441]), class_map)
-    drawn = predict.overlay(image, found, "object: 1")
-    assert max(drawn.shape) <= predict.OVERLAY_SIDE
-    rows, cols = np.nonzero((drawn == predict.pictures.PREDICTED_COLOUR).all(axis=-1))
+    drawn = counting.overlay(image, found, "object: 1")
+    assert max(drawn.shape) <= counting.OVERLAY_SIDE
+    rows, cols = np.nonzero((drawn == counting.pictures.PREDICTED_COLOUR).all(axis=-1))
     caption = drawn.shape[0] - 34
     assert cols.mean() == pytest.approx(4000 / 3, abs=1)
     assert rows.mean() - caption == pytest.approx(50 / 3, abs=1)
