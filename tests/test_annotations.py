@@ -144,6 +144,7 @@ def test_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
         ("polygon", [[0, 0], [4, 0], [4, 1], [0, 9]], (2, 4.5)),
         ("circle", [[5, 6], [5, 9]], (5, 6)),
         ("mask", [[2, 2], [4, 4]], (3, 3)),
+        ("point", [[1, 2], [3, 4]], None),
         ("linestrip", [[0, 0], [4, 0]], None),
         ("line", [[0, 0], [4, 0]], None),
         ("polygon", [], None),
@@ -155,6 +156,12 @@ def test_where_a_labelme_shape_is(tmp_path, kind, points, expected):
     assert clicks.size == (30, 40)
     assert clicks.point_list == ([(*expected, "cell")] if expected else [])
     assert clicks.dropped == ({} if expected else {"shape without a position": 1})
+
+
+def test_labelme_names_images_by_the_folder_of_images_before_its_own(tmp_path):
+    path = written(tmp_path / "a.json", labelme_text([], imagePath="photos/day/a.jpg"))
+    assert [clicks.image for clicks in labelme.read(path, tmp_path / "photos")] == ["day/a.jpg"]
+    assert [clicks.image for clicks in labelme.read(path, None)] == ["photos/day/a.jpg"]
 
 
 def test_labelme_names_images_relative_to_its_files(tmp_path):

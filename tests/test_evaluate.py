@@ -352,6 +352,12 @@ def test_counts_stand_in_for_the_points(trancos, tmp_path):
     assert report["source"]["counts_sha256"] == pairing.sha256(tmp_path / "counts.csv")
 
 
+def test_a_count_of_none_is_a_count(trancos, tmp_path):
+    report = score_points(trancos, tmp_path, [HEADER, at(20.5, 10.5)], counts=["image,class,count", f"{NAME},car,0"])
+    assert report["all"]["n_predicted"] == 0
+    assert values(report["all"])["bias"] == -INSIDE
+
+
 def test_one_class_needs_no_column_of_it_and_columns_come_in_any_order(trancos, tmp_path):
     plain = score_points(trancos, tmp_path, [HEADER, at(20.5, 10.5)])
     shuffled = b"\xef\xbb\xbfy,score,image,x\r\n10.5,0.3," + NAME.encode() + b",20.5\r\n\r\n"
