@@ -322,6 +322,7 @@ def refuses(capsys, folder):
 
 def test_a_cluster_that_is_there_is_left_alone(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "cluster"
+    monkeypatch.setattr(local_slurm, "_start_daemon", lambda *_: pytest.fail("a daemon was about to start"))
     monkeypatch.setenv("SLURM_CONF", "/somewhere/slurm.conf")
     assert "SLURM_CONF is /somewhere/slurm.conf: a cluster is configured already" in refuses(capsys, folder)
     monkeypatch.delenv("SLURM_CONF")
