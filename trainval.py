@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from exp_configs import EXP_GROUPS
@@ -13,9 +14,10 @@ from src import checkpoints, experiments
 from src.cli import Parser, run_main
 from src.datasets import collate, get_dataset
 from src.datasets.base import PointDataset
-from src.errors import UserError
+from src.distributed import Team
+from src.errors import Stopped, UserError
 from src.models import LCFCN
-from src.runtime import PRECISIONS, START_AGAIN, EpochBatches, Runtime, Stopped, StopRequest, make_loader
+from src.runtime import PRECISIONS, START_AGAIN, EpochBatches, Runtime, StopRequest, make_loader
 
 N_PICTURES = 3
 
@@ -30,32 +32,44 @@ def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], r
     UserError
         If the loss is not finite, or a file turns out damaged; the checkpoint before stays.
     """
-    batches = EpochBatches(len(datasets["train"]), exp_dict["batch_size"], exp_dict["seed"])
+    team = runtime.team
+    batches = EpochBatches(len(datasets["train"]), exp_dict["batch_size"], exp_dict["seed"], team)
     train_loader = make_loader(datasets["train"], collate, runtime, workers=workers, batches=batches)
     val_loader = make_loader(datasets["val"], collate, runtime, workers=workers)
-    pictured = [collate([datasets["val"][i]]) for i in range(min(N_PICTURES, len(datasets["val"])))]
+    with team.together():
+        pictured = [collate([datasets["val"][i]]) for i in range(min(N_PICTURES, len(datasets["val"])))]
 
-    def state() -> dict:
-        return {**model.get_state_dict(), "class_names": datasets["train"].class_names}
+    def save(write: Callable[..., object]) -> None:
+        state = {**model.get_state_dict(), "class_names": datasets["train"].class_names}
+        with team.together():
+            if team.is_first:
+                write(savedir, state, score_list, exp_dict)
 
-    with StopRequest() as stop:
+    with StopRequest(team) as stop:
         runtime.reset_peak_memory()
-        model = LCFCN(exp_dict, runtime, n_steps=exp_dict["max_epoch"] * len(batches), stop=stop)
-        score_list = resume(model, savedir)
+        with team.together():
+            model = LCFCN(exp_dict, runtime, n_steps=exp_dict["max_epoch"] * len(batches), stop=stop)
+            score_list = resume(model, savedir)
+        team.check_alike(
+            [len(score_list), int(model.sums.get("n_batches", 0))],
+            f"the processes do not find the same checkpoint in {savedir}: choose an -sb that all nodes share",
+        )
         for epoch in range(len(score_list), exp_dict["max_epoch"]):
             batches.set_epoch(epoch, first_batch=int(model.sums.get("n_batches", 0)))
             try:
                 scores = {"epoch": epoch, **model.train_on_loader(train_loader), **model.val_on_loader(val_loader)}
             except Stopped:
-                checkpoints.save_last(savedir, state(), score_list, exp_dict)
+                save(checkpoints.save_last)
                 raise
             score_list.append({**scores, "peak_memory_gib": runtime.peak_memory()})
             model.start_epoch()
-            if checkpoints.is_best(score_list):
-                model.vis_on_loader(pictured, savedir / "images")
-            checkpoints.save_epoch(savedir, state(), score_list, exp_dict)
+            with team.together():
+                if team.is_first and checkpoints.is_best(score_list):
+                    model.vis_on_loader(pictured, savedir / "images")
+            save(checkpoints.save_epoch)
             print(summary(score_list), flush=True)
-            stop.check()
+            with team.together():
+                stop.check()
 
 
 def resume(model: LCFCN, savedir: Path) -> list[dict]:
@@ -66,7 +80,8 @@ def resume(model: LCFCN, savedir: Path) -> list[dict]:
     state = checkpoints.load_run(path)
     model.load_state_dict(state)
     score_list = state["score_list"]
-    checkpoints.save_pickle(savedir / checkpoints.SCORES, score_list)  # a kill may have come between the two files
+    if model.team.is_first:
+        checkpoints.save_pickle(savedir / checkpoints.SCORES, score_list)  # a kill may have come between the two files
     print(f"Resumed after epoch {len(score_list) - 1}" if score_list else "Resumed in epoch 0", flush=True)
     return score_list
 
@@ -136,18 +151,26 @@ def check_networks(exp_list: list[dict], runtime: Runtime) -> None:
         LCFCN(exp_dict, runtime)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace, team: Team) -> None:
     """Run the experiments that the command line names, or deal with their jobs."""
-    exp_list = experiments.find_experiments(EXP_GROUPS, args.exp_group_list, args.exp_id, args.savedir_base, args.set)
+    with team.together():
+        exp_list = experiments.find_experiments(
+            EXP_GROUPS, args.exp_group_list, args.exp_id, args.savedir_base, args.set
+        )
+        if args.job and team.is_first:
+            run_jobs(args, exp_list)
     if args.job:
-        run_jobs(args, exp_list)
         return
-    runtime = Runtime(args.device, args.precision)
-    experiments.check_writable(args.savedir_base)
-    prepared = [prepare(exp_dict, args) for exp_dict in exp_list]
-    check_networks(exp_list, runtime)
+    with team.together():
+        runtime = Runtime(args.device, args.precision, team)
+        experiments.check_writable(args.savedir_base)
+        prepared = [prepare(exp_dict, args) for exp_dict in exp_list]
+        check_networks(exp_list, runtime)
     for number, (exp_dict, datasets) in enumerate(zip(exp_list, prepared, strict=True), start=1):
-        savedir = experiments.open_experiment(exp_dict, args.savedir_base, reset=bool(args.reset))
+        savedir = args.savedir_base / experiments.experiment_id(exp_dict)
+        with team.together():
+            if team.is_first:
+                experiments.open_experiment(exp_dict, args.savedir_base, reset=bool(args.reset))
         print(f"Experiment {number} of {len(exp_list)}: {savedir}\n{json.dumps(exp_dict)}", flush=True)
         trainval(exp_dict, savedir, datasets, runtime, args.num_workers)
         print(f"Done. Scores: {savedir / checkpoints.SCORES}  Pictures: {savedir / 'images'}", flush=True)
@@ -178,17 +201,20 @@ def run_jobs(args: argparse.Namespace, exp_list: list[dict]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; 0 is well, 2 a user's mistake, 130 stopped by the user, 140 by SIGUSR2 (its time is up)."""
-    args = parse_args(argv)
-    try:
-        return run_main("trainval.py", lambda: run(args))
-    except Stopped as stopped:
-        print(
-            "Stopped after the batch in hand, and saved: the same command without -r 1 goes on from here.", flush=True
-        )
-        if stopped.number == signal.SIGUSR2:
-            return START_AGAIN
-    except KeyboardInterrupt:
-        print("Stopped at once: the last checkpoint stays, and the same command without -r 1 goes on from it.")
+    with Team.connect() as team:
+        with team.together(), team.quiet():
+            args = parse_args(argv)
+        try:
+            return run_main("trainval.py", lambda: run(args, team))
+        except Stopped as stopped:
+            print(
+                "Stopped after the batch in hand, and saved: the same command without -r 1 goes on from here.",
+                flush=True,
+            )
+            if stopped.number == signal.SIGUSR2:
+                return START_AGAIN
+        except KeyboardInterrupt:
+            print("Stopped at once: the last checkpoint stays, and the same command without -r 1 goes on from it.")
     return 130
 
 

@@ -1,8 +1,24 @@
-"""What a user can mend."""
+"""What a user can mend, and what a user can ask for."""
+
+import signal
 
 
 class UserError(ValueError):
     """A mistake in the input, told in one line: what came, what was expected and how to mend it."""
+
+
+class Stopped(Exception):  # noqa: N818 - a request, no error
+    """The user, or a scheduler, asked the run to stop, and the batch in hand is done.
+
+    Attributes
+    ----------
+    number : int
+        The signal that asked.
+    """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def one_line(error: Exception) -> str:

@@ -11,25 +11,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from src.defaults import PRECISIONS
-from src.errors import UserError
+from src.distributed import Team
+from src.errors import Stopped, UserError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 START_AGAIN = 128 + signal.SIGUSR2
 """Exit code of a run that saved because its time on the machine is up: it wants to be started again."""
-
-
-class Stopped(Exception):  # noqa: N818 - a request, no error
-    """The user, or a scheduler, asked the run to stop, and the batch in hand is done.
-
-    Attributes
-    ----------
-    number : int
-        The signal that asked.
-    """
-
-    def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class Runtime:
@@ -41,6 +28,8 @@ class Runtime:
         `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
     precision : str
         `32`, `bf16` or `16`: of the network; the loss is always taken in float32.
+    team : Team, optional
+        The processes that train together; this one alone by default.
 
     Raises
     ------
@@ -48,8 +37,9 @@ class Runtime:
         If there is no such device or precision.
     """
 
-    def __init__(self, device: str = "auto", precision: str = "32") -> None:
-        self.device = find_device(device)
+    def __init__(self, device: str = "auto", precision: str = "32", team: Team | None = None) -> None:
+        self.team = team or Team()
+        self.device = find_device(device) if self.team.size == 1 else find_device_of_one(device, self.team)
         if precision not in PRECISIONS:
             raise UserError(f"--precision {precision} is unknown: choose one of {', '.join(PRECISIONS)}")
         self.precision = precision
@@ -113,16 +103,36 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def find_device_of_one(name: str, team: Team) -> torch.device:
+    """The device of this process among several: of GPUs the one that its place on this machine counts to."""
+    device = find_device(name)
+    if device.type == "cpu":
+        return device
+    if device.index is not None:
+        raise UserError(f"--device {name} names one GPU for {team.size} processes: use --device cuda, or one process")
+    found = torch.cuda.device_count()
+    index = 0 if team.by_slurm and found == 1 else team.local_rank
+    if index >= found:
+        raise UserError(
+            f"process {index + 1} of this machine has no GPU, torch sees {found}: start {found} processes here "
+            f"(--nproc-per-node={found}), or use --device cpu"
+        )
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
+
+
 class EpochBatches:
     """Batch sampler whose order depends on the seed and the epoch alone, and that can start in mid-epoch.
 
-    It yields lists of (epoch, index), so that workers that live through all epochs know which one it is.
+    It yields lists of (epoch, index), so that workers that live through all epochs know which one it is. Of several
+    processes each gets its share, or the first image where a batch has not enough for all.
     """
 
-    def __init__(self, n_samples: int, batch_size: int, seed: int) -> None:
+    def __init__(self, n_samples: int, batch_size: int, seed: int, team: Team | None = None) -> None:
         self.n_samples = n_samples
         self.batch_size = batch_size
         self.seed = seed
+        self.team = team or Team()
         self.epoch = 0
         self.first_batch = 0
 
@@ -138,14 +148,22 @@ class EpochBatches:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
         order = torch.randperm(self.n_samples, generator=generator).tolist()
         for first in range(self.first_batch * self.batch_size, self.n_samples, self.batch_size):
-            yield [(self.epoch, index) for index in order[first : first + self.batch_size]]
+            batch = order[first : first + self.batch_size]
+            yield [(self.epoch, index) for index in self.team.share(batch) or batch[:1]]
+
+    def sizes(self) -> list[int]:
+        """How many images the batches to come hold, over all processes."""
+        firsts = range(self.first_batch * self.batch_size, self.n_samples, self.batch_size)
+        return [min(self.batch_size, self.n_samples - first) for first in firsts]
 
 
 def make_loader(
     dataset: Dataset, collate: Callable, runtime: Runtime, *, workers: int, batches: EpochBatches | None = None
 ) -> DataLoader:
-    """A loader over `batches`, or over single samples in their order, that leaves torch's own generator alone."""
-    order = {"batch_sampler": batches} if batches is not None else {"batch_size": 1, "shuffle": False}
+    """A loader over `batches`, or over this process's share of the samples one by one in their order; it leaves
+    torch's own generator alone."""
+    one_by_one = {"batch_size": 1, "sampler": runtime.team.share(range(len(dataset)))}
+    order = {"batch_sampler": batches} if batches is not None else one_by_one
     return DataLoader(
         dataset,
         **order,
@@ -169,9 +187,12 @@ class StopRequest:
 
     Ctrl-C and SIGTERM: a second one stops at once. SIGUSR2, by which SLURM says that a job's time is nearly up, asks no
     more than once, and what comes after it does not hurry either: SLURM itself ends what takes too long.
+
+    Of several processes a second one stops none: torchrun passes on the Ctrl-C that they had from the terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, team: Team | None = None) -> None:
+        self.alone = team is None or team.size == 1
         self.signal: int | None = None
 
     def __enter__(self) -> "StopRequest":
@@ -183,7 +204,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _ask(self, number: int, _: object) -> None:
-        if self.signal is not None and signal.SIGUSR2 not in (self.signal, number):
+        if self.signal is not None and self.alone and signal.SIGUSR2 not in (self.signal, number):
             raise KeyboardInterrupt
         self.signal = number
 

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+PADDED = ("images", "points", "roi")
+
 
 def collate(samples: list[dict]) -> dict:
     """Stack samples; images of different sizes are padded at the bottom and right, outside the region.
@@ -15,14 +17,15 @@ def collate(samples: list[dict]) -> dict:
     """
     height = max(sample["images"].shape[-2] for sample in samples)
     width = max(sample["images"].shape[-1] for sample in samples)
-
-    def stack(key: str) -> torch.Tensor:
-        return torch.stack(
-            [F.pad(s[key], (0, width - s[key].shape[-1], 0, height - s[key].shape[-2])) for s in samples]
-        )
-
+    padded = [pad(sample, height, width) for sample in samples]
     return {
-        **{key: stack(key) for key in ("images", "points", "roi")},
+        **{key: torch.stack([sample[key] for sample in padded]) for key in PADDED},
         "counts": torch.stack([sample["counts"] for sample in samples]),
         "meta": [sample["meta"] for sample in samples],
     }
+
+
+def pad(sample: dict, height: int, width: int) -> dict:
+    """The maps of a sample or a batch, padded at the bottom and right to (..., height, width)."""
+    maps = {key: sample[key] for key in PADDED}
+    return {key: F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2])) for key, x in maps.items()}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from lcfcn.lcfcn_loss import LCFCNLoss, NonFiniteError, blobs2points, compute_ga
 from lcfcn.metrics import dense_counts, mae, rmse
 from src import pictures
 from src.datasets.transforms import denormalize
+from src.distributed import Team
 from src.errors import UserError, one_line
 from src.models.bases import build_base
 from src.optim import make_optimizer, make_schedule
@@ -40,6 +42,7 @@ class LCFCN:
         torch.manual_seed(exp_dict["seed"])
         self.transform = exp_dict["dataset"]["transform"]
         options = {key: value for key, value in exp_dict["model"].items() if key not in ("name", "base")}
+        self.n_classes = exp_dict["model"]["n_classes"]
         self.runtime = runtime
         self.model_base = runtime.place(build_base(exp_dict["model"]["base"], **options))
         parameters = [p for p in self.model_base.parameters() if p.requires_grad]
@@ -64,6 +67,16 @@ class LCFCN:
         model.load_state_dict({"model": checkpoint["model"]})
         return model
 
+    @property
+    def team(self) -> Team:
+        """The processes that train this network together."""
+        return self.runtime.team
+
+    @cached_property
+    def parallel_base(self) -> torch.nn.Module:
+        """`model_base` as the processes train it together; made when it is first used, with the weights of then."""
+        return self.team.wrap(self.model_base)
+
     def train_on_loader(self, loader: DataLoader) -> dict[str, float]:
         """Train through an epoch, or the rest of one that `load_state_dict` took up in the middle.
 
@@ -74,17 +87,20 @@ class LCFCN:
         """
         self.model_base.train()
         n_done = int(self.sums.get("n_batches", 0))
-        with tqdm(loader, desc="train", initial=n_done, total=len(loader), leave=False) as bar:
+        batches = self.team.batches(loader)
+        quiet = not self.team.is_first
+        with tqdm(batches, desc="train", initial=n_done, total=len(loader), leave=False, disable=quiet) as bar:
             start = time.perf_counter()
             for batch in bar:
                 scores = self.train_on_batch(batch)
-                n_images = len(batch["images"])
+                n_images = batch.get("n_images", len(batch["images"]))
                 now = time.perf_counter()
                 self._add(n_batches=1, n_images=n_images, seconds=now - start)
                 self._add(**{key: value * n_images for key, value in scores.items()})
                 start = now
                 bar.set_postfix(loss=f"{self.sums['train_loss'] / self.sums['n_images']:.4g}")
-                self.stop.check()
+                with self.team.together():
+                    self.stop.check()
         return self._finish_epoch()
 
     def _add(self, **values: float) -> None:
@@ -107,7 +123,7 @@ class LCFCN:
         self.sums = {}
 
     def train_on_batch(self, batch: dict) -> dict[str, float]:
-        """Take one step, and return `train_loss` and its four terms.
+        """Take one step, and return `train_loss` and its four terms, over the whole batch if this is a share of it.
 
         Raises
         ------
@@ -115,21 +131,23 @@ class LCFCN:
             If the network's output is not finite, with the image's name; the step is not taken.
         """
         self.opt.zero_grad(set_to_none=True)
-        logits = self._training_logits(batch)
-        loss, terms = self._loss(logits, batch)
-        self.scaler.scale(loss).backward()
+        weight = batch.get("weight", 1.0)
+        with self.team.together():
+            logits = self._training_logits(batch)
+            loss, terms = self._loss(logits, batch)
+        self.scaler.scale(loss * weight).backward()
         self.scaler.step(self.opt)
         self.scaler.update()
         self.schedule.step()
         # One copy from the device for all of them; their sum is the loss.
         fetched = torch.stack(list(terms.values())).tolist()
-        values = {f"train_{term}": value for term, value in zip(terms, fetched, strict=True)}
+        values = self.team.mean({f"train_{t}": value for t, value in zip(terms, fetched, strict=True)}, weight)
         return {"train_loss": sum(values.values()), **values}
 
     def _training_logits(self, batch: dict) -> torch.Tensor:
         try:
             with self.runtime.autocast():
-                return self.model_base(self.runtime.images(batch))
+                return self.parallel_base(self.runtime.images(batch))
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -155,17 +173,20 @@ class LCFCN:
             `val_mae` (mean over the classes; with several, `val_mae_1` ... too), `val_rmse`, `val_game_1..3`
             (likewise means over the classes), `val_score` (-val_mae), `val_seconds`.
         """
+        self.team.average_buffers(self.model_base)
         self.model_base.eval()
         start = time.perf_counter()
         errors, games = [], []
-        with tqdm(loader, desc="val", leave=False) as bar:
+        with self.team.together(), tqdm(loader, desc="val", leave=False, disable=not self.team.is_first) as bar:
             for batch in bar:
                 scores = self.val_on_batch(batch)
                 errors.extend(scores["errors"])
                 games.extend(scores["games"])
                 bar.set_postfix(mae=f"{mae(np.array(errors)):.3f}")
                 self.stop.check()
-        return {**count_scores(np.array(errors), np.array(games)), "val_seconds": time.perf_counter() - start}
+        errors = self.team.gather(np.reshape(errors, (-1, self.n_classes)))
+        games = self.team.gather(np.reshape(games, (-1, self.n_classes, len(GAME_LEVELS))))
+        return {**count_scores(errors, games), "val_seconds": time.perf_counter() - start}
 
     @torch.no_grad()
     def val_on_batch(self, batch: dict) -> dict[str, list]:
@@ -207,7 +228,11 @@ class LCFCN:
         return files
 
     def get_state_dict(self) -> dict:
-        """All that training needs to go on: network, optimizer, schedule, random state and the epoch's sums."""
+        """All that training needs to go on: network, optimizer, schedule, random state and the epoch's sums.
+
+        It is the same whatever number of processes train together, and all of them must ask for it at once.
+        """
+        self.team.average_buffers(self.model_base)
         return {
             "model": self.model_base.state_dict(),
             "opt": self.opt.state_dict(),
