@@ -112,7 +112,7 @@ class Team:
             yield
         except (Exception, SystemExit) as raised:
             error = raised
-        codes = np.zeros(self.size)
+        codes = np.zeros(self.size, dtype=np.int64)
         codes[self.rank] = _exit_code(error)
         codes = self._reduced(codes)
         self._agreed_to_end |= bool(codes.any())
@@ -172,7 +172,7 @@ class Team:
         if self.size == 1 or not buffers:
             return
         flat = torch.cat([buffer.flatten() for buffer in buffers])
-        means = torch.from_numpy(self._reduced(flat.cpu().numpy()) / self.size).to(flat)
+        means = torch.from_numpy(self._reduced(flat.double().cpu().numpy()) / self.size).to(flat)
         for buffer, mean in zip(buffers, means.split([buffer.numel() for buffer in buffers]), strict=True):
             buffer.copy_(mean.view_as(buffer))
 
@@ -193,7 +193,7 @@ class Team:
 
     def _reduced(self, values: np.ndarray, how: str = "sum") -> np.ndarray:
         """The sum or the maximum over the processes, elementwise; exact for whole numbers and for sums with zeros."""
-        return self._fabric.all_reduce(torch.from_numpy(values).double(), reduce_op=how).numpy()
+        return self._fabric.all_reduce(torch.from_numpy(values), reduce_op=how).numpy()
 
 
 def _connect(size: int, by_torchrun: bool) -> "Fabric":
@@ -211,7 +211,7 @@ def _connect(size: int, by_torchrun: bool) -> "Fabric":
         # What the processes tell each other stays on the host, so that it waits for no GPU; gradients do not.
         process_group_backend="cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
         timeout=TIMEOUT,
-        broadcast_buffers=False,
+        forward_sync_buffers=False,
     )
     fabric = Fabric(
         accelerator="cpu",
