@@ -1,0 +1,267 @@
+"""Two processes on the CPU train as one does. They are forked from a server that has imported all, but for one run by
+torchrun itself."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import trainval
+from benchmarks.kill_test import outcome
+from src import checkpoints, runtime
+from src.datasets import collate
+from src.datasets.batch import pad
+from src.distributed import Team
+from src.errors import Stopped, UserError
+from src.models import LCFCN
+from src.runtime import EpochBatches, Runtime, StopRequest, find_device_of_one
+
+ROOT = Path(__file__).parent.parent
+PRELOADED = ["trainval", "lightning_fabric", "torch._dynamo"]
+LIMIT = 120
+"""Seconds after which a run counts as hanging."""
+# Five batches an epoch, of 5, 5, 5, 5 and 1 images: the last has none for the second process. Three validation images.
+SMALL = [
+    *["dataset.image_size=64", "dataset.min_objects=3", "dataset.max_objects=6", "model.freeze_batch_norm=True"],
+    *["dataset_size.train=21", "dataset_size.val=3", "batch_size=5", "max_epoch=4"],
+    *["optimizer=sgd", "momentum=0.9", "lr=0.002"],
+]
+
+
+def command(savedir_base, *options):
+    return ["-e", "demo", "-sb", str(savedir_base), "--device", "cpu", *options, "--set", *SMALL]
+
+
+def stop_at(step, number=signal.SIGTERM):
+    """Have this process get a signal in its training step of that number."""
+    train_on_batch = LCFCN.train_on_batch
+    steps = []
+
+    def counted(self, batch):
+        steps.append(1)
+        if len(steps) == step:
+            os.kill(os.getpid(), number)
+        return train_on_batch(self, batch)
+
+    LCFCN.train_on_batch = counted
+
+
+def spoil(step):
+    """Have the first image of this process's share hold NaN in that step."""
+    train_on_batch = LCFCN.train_on_batch
+    steps = []
+
+    def spoilt(self, batch):
+        steps.append(1)
+        if len(steps) == step:
+            batch["images"][0] = np.nan
+        return train_on_batch(self, batch)
+
+    LCFCN.train_on_batch = spoilt
+
+
+def fail_at(step):
+    """Have the loader of this process fail at that batch with what is no user's mistake."""
+    collated = []
+
+    def failing(samples):
+        collated.append(1)
+        if len(collated) == step:
+            raise ZeroDivisionError("a mistake of ours")
+        return collate(samples)
+
+    trainval.collate = failing
+
+
+def note_writes(path):
+    """Write down each file that this process opens to write, renames or removes from now on."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+    def hook(event, args):
+        opened = event == "open" and isinstance(args[2], int) and args[2] & writing
+        if opened or event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+            os.write(log, f"{event} {args[0]}\n".encode())
+
+    sys.addaudithook(hook)
+
+
+def child(rank, port, folder, arguments, faults):
+    """What one of two processes does; what it prints goes to `out0`, `err0` and so on."""
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(folder / f"{name}{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if rank == 1:
+        note_writes(folder / "writes1")
+    for fault, values in faults.get(rank, []):
+        fault(*values)
+    sys.exit(trainval.main(arguments))
+
+
+class Pair:
+    """The outcome of two processes."""
+
+    def __init__(self, folder, arguments, **faults):
+        folder.mkdir(exist_ok=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        by_rank = {int(key.removeprefix("rank")): value for key, value in faults.items()}
+        processes = [context.Process(target=child, args=(r, port, folder, arguments, by_rank)) for r in range(2)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(LIMIT)
+        self.codes = [process.exitcode for process in processes]
+        for process in processes:
+            process.kill()
+        self.out, self.err = ([(folder / f"{name}{r}").read_text() for r in range(2)] for name in ("out", "err"))
+        self.writes = (folder / "writes1").read_text()
+        self.mistakes = [line for text in self.err for line in text.splitlines() if "error: " in line]
+
+
+def alone(savedir_base, stop=None):
+    """One process, stopped in a step if that is given."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LCFCN, "train_on_batch", LCFCN.train_on_batch)
+        if stop is not None:
+            stop_at(stop)
+        return trainval.main(command(savedir_base))
+
+
+STOP = 8  # after the third batch of the second epoch
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """One process stopped and gone on with by one and by two; two stopped and gone on with by two and by one."""
+    base = tmp_path_factory.mktemp("runs")
+    found = {"base": base}
+    assert alone(base / "1", STOP) == 130
+    found["stopped pair"] = Pair(base / "p2", command(base / "2"), rank1=[(stop_at, (STOP,))])
+    for number in "12":
+        found[f"{number} stopped"] = checkpoints.load_checkpoint(next((base / number).glob(f"*/{checkpoints.LAST}")))
+    shutil.copytree(base / "1", base / "12")
+    shutil.copytree(base / "2", base / "21")
+    assert alone(base / "1") == alone(base / "21") == 0
+    found["12 pair"] = Pair(base / "p12", command(base / "12"))
+    found["2 pair"] = Pair(base / "p22", command(base / "2"))
+    for name in ("1", "12", "21", "2"):
+        found[name] = outcome(base / name)
+    return found
+
+
+def difference(a, b):
+    """The greatest difference between two state dicts of the same names."""
+    assert a.keys() == b.keys()
+    return max(float((a[key].double() - b[key].double()).abs().max()) for key in a)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["2", "12", "21"])
+def test_two_processes_train_as_one_and_take_up_each_others_runs(runs, name):
+    one, other = runs["1"], runs[name]
+    assert difference(one["model"], other["model"]) < 1e-6
+    assert difference(one["best"]["model"], other["best"]["model"]) < 1e-6
+    assert len(one["score_list"]) == len(other["score_list"]) == 4
+    for mine, theirs in zip(one["score_list"], other["score_list"], strict=True):
+        assert mine.keys() == theirs.keys()
+        for key, value in mine.items():
+            assert theirs[key] == (pytest.approx(value, rel=1e-6) if key.startswith("train") else value), key
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_both_at_the_same_batch(runs):
+    pair, one, two = runs["stopped pair"], runs["1 stopped"], runs["2 stopped"]
+    assert pair.codes == [130, 130]
+    assert pair.out[0].count("Stopped after the batch in hand") == 1
+    assert one["sums"]["n_batches"] == two["sums"]["n_batches"] == 3
+    assert one["sums"]["n_images"] == two["sums"]["n_images"] == 15
+    assert one.keys() == two.keys()
+    assert one["sums"]["train_loss"] == pytest.approx(two["sums"]["train_loss"], rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stopped pair", "12 pair", "2 pair"])
+def test_only_the_first_process_prints_and_writes(runs, name):
+    pair = runs[name]
+    assert "epoch " in pair.out[0]
+    assert "val:" in pair.err[0]
+    assert pair.out[1] == pair.err[1] == ""
+    assert str(runs["base"]) not in pair.writes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-e", "demo", "-sb", "runs", "-nw", "-1"], "-nw is -1"),
+        (["-e", "tranco", "-sb", "runs"], "-e tranco is unknown"),
+    ],
+)
+def test_a_mistake_of_all_is_told_once(tmp_path, arguments, message):
+    pair = Pair(tmp_path, arguments)
+    assert pair.codes == [2, 2]
+    assert len(pair.mistakes) == 1
+    assert message in pair.mistakes[0]
+    assert pair.err[1] == ""
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_in_one_process_ends_both_and_names_the_image(tmp_path):
+    pair = Pair(tmp_path, command(tmp_path / "runs"), rank1=[(spoil, (2,))])
+    assert pair.codes == [2, 2]
+    assert len(pair.mistakes) == 1
+    assert "the loss is not finite at image synthetic_train" in pair.mistakes[0]
+    assert not list((tmp_path / "runs").glob(f"*/{checkpoints.LAST}"))
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_tells_why_and_the_other_ends(tmp_path):
+    pair = Pair(tmp_path, command(tmp_path / "runs"), rank1=[(fail_at, (3,))])
+    assert pair.codes == [1, 1]
+    assert pair.err[1].startswith("Process 1 of 2 failed:\nTraceback")
+    assert pair.err[1].endswith("ZeroDivisionError: a mistake of ours\n")
+    assert "failed" not in pair.err[0]
+
+
+KILLED = """
+import os, signal, sys
+import trainval
+from src.models import LCFCN
+
+def killed(self, batch):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if os.environ["RANK"] == "1":
+    LCFCN.train_on_batch = killed
+sys.exit(trainval.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_under_torchrun_a_killed_process_ends_all(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    run = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", script, *command(tmp_path / "runs")],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert run.returncode == 1
+    assert "Signal 9 (SIGKILL) received" in run.stderr
+    assert "rank      : 1" in run.stderr
