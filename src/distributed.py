@@ -75,7 +75,9 @@ class Team:
         if self.size == 1:
             return
         crashed = isinstance(error, Exception)
-        if crashed:
+        if crashed and _lost_another(error):
+            print(f"Process {self.rank} of {self.size} ends because it lost another.", file=sys.stderr)
+        elif crashed:
             print(f"Process {self.rank} of {self.size} failed:", file=sys.stderr)
             traceback.print_exception(error)
         if self._agreed_to_end:
@@ -114,7 +116,10 @@ class Team:
             error = raised
         codes = np.zeros(self.size, dtype=np.int64)
         codes[self.rank] = _exit_code(error)
-        codes = self._reduced(codes)
+        try:
+            codes = self._reduced(codes)
+        except RuntimeError as lost:
+            raise (error or lost) from None
         self._agreed_to_end |= bool(codes.any())
         failed = np.flatnonzero((codes != 0) & (codes != STOPPED))
         if len(failed) and failed[0] != self.rank:
@@ -222,6 +227,13 @@ def _connect(size: int, by_torchrun: bool) -> "Fabric":
     )
     fabric.launch()
     return fabric
+
+
+def _lost_another(error: Exception) -> bool:
+    """Whether an error says no more than that another process has gone: gloo has no class for that."""
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and "/gloo/" in str(error)
+    )
 
 
 def _exit_code(error: BaseException | None) -> int:

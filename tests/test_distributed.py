@@ -16,16 +16,12 @@ import torch
 
 import trainval
 from benchmarks.kill_test import outcome
-from src import checkpoints, runtime
+from src import checkpoints
 from src.datasets import collate
-from src.datasets.batch import pad
-from src.distributed import Team
-from src.errors import Stopped, UserError
 from src.models import LCFCN
-from src.runtime import EpochBatches, Runtime, StopRequest, find_device_of_one
 
 ROOT = Path(__file__).parent.parent
-PRELOADED = ["trainval", "lightning_fabric", "torch._dynamo"]
+PRELOADED = ["tests.helpers_forked"]
 LIMIT = 120
 """Seconds after which a run counts as hanging."""
 # Five batches an epoch, of 5, 5, 5, 5 and 1 images: the last has none for the second process. Three validation images.
@@ -265,3 +261,5 @@ def test_under_torchrun_a_killed_process_ends_all(tmp_path):
     assert run.returncode == 1
     assert "Signal 9 (SIGKILL) received" in run.stderr
     assert "rank      : 1" in run.stderr
+    assert "Process 0 of 2 ends because it lost another." in run.stderr
+    assert "gloo" not in run.stderr

@@ -1,0 +1,16 @@
+"""What test_distributed.py's server of forks does once, so that no fork must: import all, and load the loss's kernels."""
+
+import lightning_fabric  # noqa: F401
+import torch
+import torch._dynamo
+
+import trainval  # noqa: F401
+from lcfcn.lcfcn_loss import compute_lcfcn_loss, get_blobs
+
+torch.set_num_threads(1)  # a fork of a process with threads may hang
+LOGITS = torch.zeros(1, 1, 16, 16)
+LOGITS[..., 2:8, 2:14] = 2.0
+POINTS = torch.zeros(1, 16, 16, dtype=torch.int64)
+POINTS[:, 4, [4, 11]] = 1
+compute_lcfcn_loss(LOGITS, POINTS)
+get_blobs(LOGITS.sigmoid())
