@@ -230,10 +230,8 @@ def _connect(size: int, by_torchrun: bool) -> "Fabric":
 
 
 def _lost_another(error: Exception) -> bool:
-    """Whether an error says no more than that another process has gone: gloo has no class for that."""
-    return isinstance(error, torch.distributed.DistError) or (
-        isinstance(error, RuntimeError) and "/gloo/" in str(error)
-    )
+    """Whether an error says no more than that another process has gone; gloo has no class for that."""
+    return isinstance(error, torch.distributed.DistError) or (type(error) is RuntimeError and "/gloo/" in str(error))
 
 
 def _exit_code(error: BaseException | None) -> int:

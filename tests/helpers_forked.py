@@ -1,4 +1,4 @@
-"""What test_distributed.py's server of forks does once, so that no fork must: import all, and load the loss's kernels."""
+"""What the server of forks of test_distributed.py does once: import all, and load the kernels of the loss."""
 
 import lightning_fabric  # noqa: F401
 import torch
