@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = timedelta(minutes=10)
 """How long a process waits for one that is there and does not answer. One that has gone is noticed at once."""
-CRASH, MISTAKE, STOPPED = 1, 2, 130
-"""Exit codes."""
+CRASH, MISTAKE, SIGNALLED = 1, 2, 128
+"""Exit codes; the last plus the signal's number for a run that was asked to stop."""
 
 
 class Team:
@@ -104,7 +104,7 @@ class Team:
         SystemExit
             If another did, with its exit code; it tells what happened.
         Stopped
-            If one raised that, and none made a mistake.
+            If one raised that, and none made a mistake; of several signals it is the same for all.
         """
         if self.size == 1:
             yield
@@ -121,13 +121,13 @@ class Team:
         except RuntimeError as lost:
             raise (error or lost) from None
         self._agreed_to_end |= bool(codes.any())
-        failed = np.flatnonzero((codes != 0) & (codes != STOPPED))
+        failed = np.flatnonzero((codes != 0) & (codes < SIGNALLED))
         if len(failed) and failed[0] != self.rank:
             raise SystemExit(int(codes[failed[0]]))
+        if not len(failed) and codes.any():
+            raise Stopped(int(codes.max()) - SIGNALLED)
         if error is not None:
             raise error
-        if codes.any():
-            raise Stopped
 
     def check_alike(self, numbers: Sequence[int], mistake: str) -> None:
         """Raise `UserError` with that message unless all processes have the same numbers."""
@@ -239,5 +239,6 @@ def _exit_code(error: BaseException | None) -> int:
         return 0
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    codes = {Stopped: STOPPED, UserError: MISTAKE}
-    return next((code for kind, code in codes.items() if isinstance(error, kind)), CRASH)
+    if isinstance(error, Stopped):
+        return SIGNALLED + error.number
+    return MISTAKE if isinstance(error, UserError) else CRASH
