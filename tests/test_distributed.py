@@ -8,6 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,10 @@ import trainval
 from benchmarks.kill_test import outcome
 from src import checkpoints
 from src.datasets import collate
+from src.distributed import Team
+from src.errors import Stopped, UserError
 from src.models import LCFCN
+from src.runtime import EpochBatches, Runtime, StopRequest, find_device_of_one, make_loader
 
 ROOT = Path(__file__).parent.parent
 PRELOADED = ["tests.helpers_forked"]
@@ -135,6 +141,170 @@ def alone(savedir_base, stop=None):
         if stop is not None:
             stop_at(stop)
         return trainval.main(command(savedir_base))
+
+
+class Line:
+    """What Fabric is to a team, among threads of this process: each waits for the others in `all_reduce`."""
+
+    def __init__(self, size):
+        self.world_size = size
+        self.shared = threading.Barrier(size, timeout=LIMIT)
+        self.given = [None] * size
+        self.place = threading.local()
+
+    @property
+    def global_rank(self):
+        return self.place.rank
+
+    local_rank = global_rank
+
+    def all_reduce(self, values, reduce_op):
+        self.given[self.place.rank] = values
+        self.shared.wait()
+        stacked = torch.stack(self.given)
+        self.shared.wait()
+        return stacked.sum(0) if reduce_op == "sum" else stacked.amax(0)
+
+
+def in_team(size, work):
+    """What `work(team)` returns or raises in each of so many threads."""
+    line = Line(size)
+
+    def run(rank):
+        line.place.rank = rank
+        try:
+            return work(Team(line))
+        except (Exception, SystemExit) as error:
+            return error
+
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(run, range(size)))
+
+
+def raised(errors):
+    """What each process has after a `together` in which they raise these."""
+
+    def work(team):
+        with team.together():
+            if errors[team.rank] is not None:
+                raise errors[team.rank]
+
+    return in_team(len(errors), work)
+
+
+def test_one_mistake_ends_all_and_is_told_by_the_first_that_made_it():
+    first, second = UserError("first"), UserError("second")
+    results = raised([None, first, second])
+    assert results[1] is first
+    assert [(type(results[i]), results[i].code) for i in (0, 2)] == [(SystemExit, 2)] * 2
+    assert raised([None, None]) == [None, None]
+
+
+def test_a_failure_ends_all_with_its_code():
+    failure = ZeroDivisionError()
+    results = raised([failure, None])
+    assert results[0] is failure
+    assert results[1].code == 1
+
+
+def test_all_stop_for_the_same_signal_unless_one_made_a_mistake():
+    results = raised([None, Stopped(signal.SIGUSR2), Stopped(signal.SIGTERM)])
+    assert [(type(result), result.number) for result in results] == [(Stopped, signal.SIGTERM)] * 3
+    results = raised([Stopped(signal.SIGTERM), UserError("mistake")])
+    assert results[0].code == 2
+    assert str(results[1]) == "mistake"
+
+
+def test_shares_are_even_and_together_the_whole():
+    shares = in_team(3, lambda team: team.share([10, 11, 12, 13]))
+    assert shares == [[10, 13], [11], [12]]
+    gathered = in_team(3, lambda team: team.gather(np.reshape(team.share([10, 11, 12, 13]), (-1, 1))))
+    for rows in gathered:
+        assert rows.tolist() == [[10], [11], [12], [13]]
+
+
+class Sized(torch.utils.data.Dataset):
+    """Images whose width is their number + 1."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, key):
+        maps = {"points": torch.zeros(2, key[1] + 1), "roi": torch.ones(2, key[1] + 1, dtype=torch.bool)}
+        return {"images": torch.ones(3, 2, key[1] + 1), **maps, "counts": torch.zeros(1), "meta": {"index": key[1]}}
+
+
+def test_shares_of_a_batch_are_padded_alike_and_weighed():
+    def work(team):
+        batches = EpochBatches(4, 3, seed=0, team=team)
+        loader = make_loader(Sized(), collate, Runtime("cpu", team=team), workers=0, batches=batches)
+        return [({meta["index"] for meta in batch["meta"]}, batch) for batch in team.batches(loader)]
+
+    of_one = [{index for _, index in keys} for keys in EpochBatches(4, 3, seed=0)]
+    first, second = in_team(2, work)
+    for whole, (mine, batch), (theirs, other) in zip(of_one, first, second, strict=True):
+        assert mine | theirs == whole
+        assert batch["images"].shape[-1] == other["images"].shape[-1] == max(whole) + 1
+        assert batch["n_images"] == other["n_images"] == len(whole)
+        assert not batch["roi"][..., min(mine) + 1 :].all() or min(mine) == max(whole)
+    assert [batch["weight"] for _, batch in first] == [4 / 3, 2.0]
+    assert [batch["weight"] for _, batch in second] == [2 / 3, 0.0]
+
+
+def test_batch_norm_gets_the_mean_of_what_the_processes_learned():
+    def work(team):
+        network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(3))
+        network[1].running_mean.fill_(team.rank)
+        network[2].running_var.fill_(10 * team.rank)
+        team.average_buffers(network)
+        return network[1].running_mean.tolist(), network[2].running_var.tolist(), int(network[1].num_batches_tracked)
+
+    assert in_team(2, work) == [([0.5, 0.5], [5.0, 5.0, 5.0], 0)] * 2
+
+
+def test_processes_that_find_different_checkpoints_say_so():
+    results = in_team(2, lambda team: team.check_alike([3, team.rank], "not the same"))
+    assert results[0].args == ("not the same",)
+    assert results[1].code == 2
+    assert in_team(2, lambda team: team.check_alike([3, 1], "not the same")) == [None, None]
+
+
+def test_each_process_has_its_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for name in ("auto", "cuda"):
+        assert in_team(2, partial(find_device_of_one, name)) == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert sorted(chosen) == [0, 0, 1, 1]
+    assert in_team(2, partial(find_device_of_one, "cpu")) == [torch.device("cpu")] * 2
+    assert "names one GPU for 2 processes" in str(in_team(2, partial(find_device_of_one, "cuda:1"))[0])
+    third = in_team(3, partial(find_device_of_one, "auto"))[2]
+    assert "process 3 of this machine has no GPU, torch sees 2: start 2" in str(third)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert isinstance(in_team(2, partial(find_device_of_one, "auto"))[1], UserError)
+    team = Team()
+    team.size, team.local_rank, team.by_slurm = 2, 1, True
+    assert find_device_of_one("auto", team) == torch.device("cuda", 0)  # SLURM shows each process one of its own
+
+
+def test_of_several_processes_a_second_signal_stops_none():
+    team = Team()
+    team.size = 2
+    with StopRequest(team) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Stopped):
+            stop.check()
+
+
+def test_one_process_by_itself_is_a_team_of_one_and_never_imports_the_engine(monkeypatch):
+    for name in ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SLURM_NTASKS", "8")  # as in a batch script, which runs once
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    team = Team.connect()
+    assert (team.size, team.rank, team.is_first) == (1, 0, True)
 
 
 STOP = 8  # after the third batch of the second epoch
