@@ -88,8 +88,7 @@ class LCFCN:
         self.model_base.train()
         n_done = int(self.sums.get("n_batches", 0))
         batches = self.team.batches(loader)
-        quiet = not self.team.is_first
-        with tqdm(batches, desc="train", initial=n_done, total=len(loader), leave=False, disable=quiet) as bar:
+        with self._bar(batches, "train", initial=n_done, total=len(loader)) as bar:
             start = time.perf_counter()
             for batch in bar:
                 scores = self.train_on_batch(batch)
@@ -102,6 +101,11 @@ class LCFCN:
                 with self.team.together():
                     self.stop.check()
         return self._finish_epoch()
+
+    def _bar(self, batches: Iterable[dict], name: str, **options: int) -> tqdm:
+        # Where it is not named, the variable TQDM_DISABLE decides.
+        options |= {} if self.team.is_first else {"disable": True}
+        return tqdm(batches, desc=name, leave=False, **options)
 
     def _add(self, **values: float) -> None:
         for key, value in values.items():
@@ -177,7 +181,7 @@ class LCFCN:
         self.model_base.eval()
         start = time.perf_counter()
         errors, games = [], []
-        with self.team.together(), tqdm(loader, desc="val", leave=False, disable=not self.team.is_first) as bar:
+        with self.team.together(), self._bar(loader, "val") as bar:
             for batch in bar:
                 scores = self.val_on_batch(batch)
                 errors.extend(scores["errors"])
