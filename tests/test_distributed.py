@@ -307,7 +307,7 @@ def test_one_process_by_itself_is_a_team_of_one_and_never_imports_the_engine(mon
     assert (team.size, team.rank, team.is_first) == (1, 0, True)
 
 
-STOP = 8  # after the third batch of the second epoch
+STOP = 18  # the third batch of the last epoch
 
 
 @pytest.fixture(scope="module")
