@@ -131,6 +131,8 @@ def test_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
     path = written(tmp_path / "a.csv", "image,x,y,class\n" + rows + "a.png,nan,1,cell\n")
     monkeypatch.setattr(base, "MAX_OBJECTS", 10_000)
     assert told(path) == f"{path} has more than 10,000 objects: split it, and import the parts"
+    monkeypatch.setattr(base, "MAX_OBJECTS", 10_002)
+    assert "'nan' as x" in told(path)  # as many as may be are read
     monkeypatch.setattr(base, "MAX_BYTES", 1000)
     assert "expected at most 1,000: split it" in told(path)
 

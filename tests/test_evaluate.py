@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import runpy
 import sys
@@ -451,6 +452,11 @@ def test_broken_predictions_are_one_line(trancos, tmp_path, capsys, lines, messa
     assert not (tmp_path / "out").exists()
 
 
+def test_the_first_row_of_an_unknown_image_is_told(trancos, tmp_path, capsys):
+    lines = [HEADER, at(1, 1, name="z.jpg"), at(1, 1, name="a.jpg")]
+    assert "line 2: the image 'z.jpg'" in failure(capsys, prediction_arguments(trancos, tmp_path, lines))
+
+
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
@@ -558,6 +564,15 @@ def test_scores_class_by_class_and_image_by_image():
     assert values(report["all"])["mrmse"] == values(report["all"])["rmse"]
     assert values(report["all"])["mrmse_nz"] != values(report["all"])["mrmse"]
     assert report["n_images_without_object"] == sum(not image.true_counts.any() for image in images) > 0
+
+
+def test_a_class_without_an_object_has_no_nae_and_spoils_none():
+    images = [dataclasses.replace(image, true_counts=image.true_counts * [1, 0]) for image in drawn_images(n_classes=2)]
+    report = scored(images, ["a", "b|c"], n_draws=20)
+    assert values(report["by_class"]["b|c"])["nae"] is None
+    assert values(report["all"])["nae"] == values(report["by_class"]["a"])["nae"] > 0
+    table = scoring.score_table({**report, "split": "val", "source": {"predictions": "p.csv"}})
+    assert "| b\\|c" in table.splitlines()[4]
 
 
 def test_the_interval_is_of_the_score_over_images():

@@ -362,22 +362,26 @@ def test_groups_stay_together():
     assert Counter(splits.values()) == {"train": 80, "val": 20, "test": 40}
     assert len({(groups[image], split) for image, split in splits.items()}) == 7
     assert Counter(draw_splits(groups, val=0, test=0.01, seed=1).values()) == {"train": 120, "test": 20}
+    unequal = {f"{group}{i}": group for group, n in (("a", 8), ("b", 3), ("c", 5)) for i in range(n)}
+    for seed in range(5):  # where all groups are too large the smallest is taken
+        assert Counter(draw_splits(unequal, val=0, test=1, seed=seed).values()) == {"train": 13, "test": 3}
 
 
 def test_frames_of_a_video_share_a_split(tmp_path, capsys):
     frames = [f"v{i}_{j}.png" for i in range(4) for j in range(3)]
     for name in frames:
         save_image(tmp_path / "in" / name)
-    source = csv_source(tmp_path / "in", *(f"{name},1,2,cell" for name in frames))
+    source = csv_source(tmp_path / "in", *(f"{name},1,2,cell" for name in reversed(frames)))
     for regex in ("v[0-9]+", "(v[0-9]+)_[0-9]+"):
         imported(
             capsys, source, "-o", tmp_path / "own", "--group-by", regex, "--overwrite", "--val", "3", "--test", ".25"
         )
         splits = splits_of(tmp_path / "own")
+        assert list(splits) == sorted(frames)
         assert sorted(Counter(splits.values()).items()) == [("test", 3), ("train", 6), ("val", 3)]
         assert len({(name[:2], split) for name, split in splits.items()}) == 4
     other = ["-o", tmp_path / "other", "--group-by"]
-    assert "does not match 'v0_0.png'" in refused(capsys, source, *other, "w.")
+    assert "does not match 'v3_2.png'" in refused(capsys, source, *other, "w.")
     assert "is no regular expression" in refused(capsys, source, *other, "(")
     assert "leave none of 12 images in 1 groups to train on" in refused(capsys, source, *other, "v")
 
@@ -410,7 +414,9 @@ def test_what_is_there_is_spared(photos, tmp_path, capsys):
     foreign = tmp_path / "mine"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("mine")
+    save_image(tmp_path / "album" / "images" / "a.png")  # nothing but a folder of that name
     for words in ([], ["--overwrite"]):
+        assert "holds other things than a dataset" in refused(capsys, photos, "-o", tmp_path / "album", *words)
         assert "holds other things than a dataset" in refused(capsys, photos, "-o", foreign, *words)
         assert "holds other things" in refused(capsys, photos, "-o", photos, *words)
     assert "is no folder" in refused(capsys, photos, "-o", foreign / "thesis.txt")

@@ -454,6 +454,16 @@ def test_shapes_of_via(tmp_path):
     assert dict(clicks.dropped) == {"shape without a position": 1}
 
 
+def test_attributes_of_via_that_leave_the_class_open(tmp_path):
+    """Two ticks, and two attributes of which none is known to name the class."""
+    attributes = [{"kind": {"a": True, "b": True}}, {"size": "large", "colour": "red"}, {"kind": "a"}]
+    point = {"name": "point", "cx": 1, "cy": 2}
+    regions = [{"shape_attributes": point, "region_attributes": a} for a in attributes]
+    (clicks,) = via.read(put(tmp_path / "a.json", json.dumps({"a": {"filename": "a.png", "regions": regions}})), None)
+    assert clicks.point_list == [(1, 2, "a")]
+    assert dict(clicks.dropped) == {"unlabelled": 2}
+
+
 def label_studio_file(folder, *annotations, image="a.png"):
     return put(folder / "tasks.json", json.dumps([{"data": {"image": image}, "annotations": list(annotations)}]))
 
@@ -503,10 +513,10 @@ def test_the_digits_of_an_upload_stay_if_the_image_has_them(tmp_path):
 def test_yolo_without_names_numbers_its_classes(tmp_path):
     save_images(tmp_path / "train/images", ["a.png"])
     save_images(tmp_path / "valid/images", ["a.png"])
-    put(tmp_path / "train/labels/a.txt", "1 0.5 0.25 0.1 0.1\n")
+    put(tmp_path / "train/labels/a.txt", "1 0.5 0.25 0.1 0.1\n0 0.5 0.5 1 1\n")  # the latter is the whole image
     put(tmp_path / "valid/labels/a.txt", "")
     first, second = yolo.read(tmp_path, None)
-    assert (first.image, first.point_list) == ("train/images/a", [(32, 8, "class 1")])
+    assert (first.image, first.point_list) == ("train/images/a", [(32, 8, "class 1"), (32, 16, "class 0")])
     assert (second.image, second.point_list) == ("valid/images/a", [])
 
 
@@ -563,11 +573,11 @@ def test_a_multi_point_is_many_objects(tmp_path):
 
 
 def test_results_of_areas_are_centroids_and_labels_name_images(tmp_path):
-    rows = [["", "Label", "Area", "X", "Y", "Slice"], [1, "a.tif:0001", 0, 3, 8, 1], [2, "a.tif:0002", 12, 3, 8, 1]]
-    rows += [[3, "b.tif", 0, 1, 2, 2]]
+    rows = [["", "Label", "Area", "X", "Y", "Slice", "Frame"], [1, "a.tif:0001", 0, 3, 8, 1, 1]]
+    rows += [[2, "a.tif:0002", 12, 3, 8, 1, 1], [3, "b.tif", 0, 1, 2, 2, 1], [4, "b.tif", 0, 1, 2, 1, 2]]
     first, second = imagej.read(put(tmp_path / "Results.csv", table(rows)), None)
     assert (first.image, first.point_list) == ("a.tif", [(3.5, 8.5, "object"), (3, 8, "object")])
-    assert (second.image, second.point_list, sum(second.dropped.values())) == ("b.tif", [], 1)
+    assert (second.image, second.point_list, sum(second.dropped.values())) == ("b.tif", [], 2)
 
 
 def test_a_file_with_imagejs_own_name_belongs_to_its_folders_image(tmp_path):
@@ -584,9 +594,9 @@ def test_results_belong_to_the_only_image(tmp_path):
 
 
 def test_napari_takes_the_first_slice(tmp_path):
-    source = put(tmp_path / "a.csv", "index,axis-0,axis-1,axis-2\n0,0,8,3\n1,1,8,3\n")
+    source = put(tmp_path / "a.csv", "index,axis-0,axis-1,axis-2\n0,0,8,3\n1,1,8,3\n2,0.4,6,5\n")
     (clicks,) = napari.read(source, None)
-    assert clicks.point_list == [(3.5, 8.5, "object")]
+    assert clicks.point_list == [(3.5, 8.5, "object"), (5.5, 6.5, "object")]
     assert dict(clicks.dropped) == {"on another slice than the first": 1}
     put(source, "index,shape-type,vertex-index,axis-0,axis-1\n0,path,0,1,2\n")
     with pytest.raises(AnnotationError, match="shapes"):

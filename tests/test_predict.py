@@ -287,6 +287,8 @@ def test_exports_are_read_back_as_the_points_of_the_table(tmp_path, checkpoint):
         ("x ü/a.png", "Rotes & <Großes>"),
         ("x ü/a.png", "Rotes & <Großes>"),
     ]
+    files = sorted(path.relative_to(out).as_posix() for path in (out / "labelme").rglob("*.json"))
+    assert files == ["labelme/b.json", "labelme/x ü/a.json", "labelme/x ü/a.png.json"]  # labelme looks for a.json
     for source in ("geojson", "labelme", "cvat.xml"):
         dataset = tmp_path / f"from {source}"
         arguments = [out / source, "--images", tmp_path / "in", "-o", dataset]
