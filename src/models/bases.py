@@ -6,12 +6,14 @@ from functools import partial
 import torchvision.models as tv
 from torch import Tensor, nn
 
-from src.models.fcn8 import FCN8, MOBILENET_ENDS, mobilenet_maps, resnet_maps
+from src.models.fcn8 import FCN8
 from src.models.fcn8_vgg16 import FCN8VGG16, vgg16_names
+from src.models.fpn import FPN
 from src.models.pretrained import ModelError, load_weights
+from src.models.trunk import MOBILENET_ENDS, TrunkNetwork, mobilenet_maps, resnet_maps
 
-RESNET_CHANNELS = {4: 64, 8: 128, 16: 256, 32: 512}
-MOBILENET_CHANNELS = {4: 24, 8: 32, 16: 96, 32: 320}
+RESNET_CHANNELS = {2: 64, 4: 64, 8: 128, 16: 256, 32: 512}
+MOBILENET_CHANNELS = {2: 16, 4: 24, 8: 32, 16: 96, 32: 320}
 
 
 def build_base(
@@ -36,8 +38,9 @@ def build_base(
     freeze_batch_norm : bool, optional
         Keep the statistics and the affine parameters of batch norm. By default as the authors do for ResNets; for
         MobileNetV2 if it is pretrained.
-    output_stride : 8 or 4, optional
-        4 adds a skip from the maps of stride 4 to the FCN8 decoder, for small objects; default 8.
+    output_stride : 8, 4 or 2, optional
+        The finest of the trunk's maps that the decoder reads: finer ones for small objects. By default 8 for the FCN8
+        decoder, which takes 4 too, and 4 for the pyramid (`fpn_...`), which takes all three. Not for `fcn8_vgg16`.
     enlarge : 1, 2 or 4
         The trunk sees the images so many times as high and wide, for objects smaller than those it was trained on; it
         costs the square of it in time and memory. Not for `fcn8_vgg16`.
@@ -49,18 +52,18 @@ def build_base(
     """
     if name not in BASES:
         raise ModelError(f"model.base {name!r} is unknown: choose one of {', '.join(BASES)}")
-    if output_stride not in (None, 4, 8) or (output_stride == 4 and name == "fcn8_vgg16"):
-        raise ModelError(
-            f"model.output_stride is {output_stride!r} with {name}; expected 8, or 4 on other than fcn8_vgg16"
-        )
+    default, *others = OUTPUT_STRIDES.get(name) or OUTPUT_STRIDES[name.partition("_")[0]]
+    if output_stride not in (None, default, *others):
+        allowed = " or ".join(map(str, (default, *others)))
+        raise ModelError(f"model.output_stride is {output_stride!r} with {name}; expected {allowed}")
     if enlarge not in (1, 2, 4) or (enlarge > 1 and name == "fcn8_vgg16"):
         raise ModelError(f"model.enlarge is {enlarge!r} with {name}; expected 1, or 2 or 4 on other than fcn8_vgg16")
-    n_outputs = 1 if n_classes == 1 else n_classes + 1
+    finest = output_stride or default
     return BASES[name](
-        n_outputs,
+        1 if n_classes == 1 else n_classes + 1,
         pretrained=pretrained,
         freeze_batch_norm=freeze_batch_norm,
-        used_strides=(4, 8, 16, 32) if output_stride == 4 else (8, 16, 32),
+        used_strides=tuple(stride for stride in RESNET_CHANNELS if stride >= finest),
         enlarge=enlarge,
     )
 
@@ -73,6 +76,7 @@ def _vgg16(n_outputs: int, pretrained: str | None, **_: object) -> nn.Module:
 
 
 def _resnet(
+    decoder: type[TrunkNetwork],
     depth: int,
     n_outputs: int,
     pretrained: str | None,
@@ -83,9 +87,9 @@ def _resnet(
     trunk = tv.get_model(f"resnet{depth}", weights=None)
     del trunk.fc
     widening = 1 if depth < 50 else 4  # the bottleneck blocks of the deeper ones
-    channels = {stride: RESNET_CHANNELS[stride] * widening for stride in used_strides}
+    channels = {stride: RESNET_CHANNELS[stride] * (widening if stride > 2 else 1) for stride in used_strides}
     frozen = freeze_batch_norm is not False
-    network = FCN8(f"resnet{depth}_32s", trunk, resnet_maps, channels, n_outputs, frozen, enlarge)
+    network = decoder(f"resnet{depth}_32s", trunk, resnet_maps, channels, n_outputs, frozen, enlarge)
     if pretrained is not None:
         imagenet = tv.get_model_weights(f"resnet{depth}").IMAGENET1K_V1
         load_weights(network, pretrained, imagenet, partial(_trunk_names, f"resnet{depth}_32s", ("fc.",)))
@@ -93,6 +97,7 @@ def _resnet(
 
 
 def _mobilenet_v2(
+    decoder: type[TrunkNetwork],
     n_outputs: int,
     pretrained: str | None,
     freeze_batch_norm: bool | None,
@@ -104,7 +109,7 @@ def _mobilenet_v2(
     trunk.features = trunk.features[: MOBILENET_ENDS[32]]
     channels = {stride: MOBILENET_CHANNELS[stride] for stride in used_strides}
     frozen = pretrained is not None if freeze_batch_norm is None else freeze_batch_norm
-    network = FCN8("mobilenet_v2_32s", trunk, mobilenet_maps, channels, n_outputs, frozen, enlarge)
+    network = decoder("mobilenet_v2_32s", trunk, mobilenet_maps, channels, n_outputs, frozen, enlarge)
     if pretrained is not None:
         names = partial(_trunk_names, "mobilenet_v2_32s", ("classifier.", f"features.{MOBILENET_ENDS[32]}."))
         load_weights(network, pretrained, tv.MobileNet_V2_Weights.IMAGENET1K_V1, names)
@@ -116,9 +121,13 @@ def _trunk_names(trunk_name: str, unused: tuple[str, ...], state: dict[str, Tens
     return {f"{trunk_name}.{name}": value for name, value in state.items() if not name.startswith(unused)}
 
 
+OUTPUT_STRIDES = {"fcn8_vgg16": (8,), "fcn8": (8, 4), "fpn": (4, 2, 8)}
+"""By decoder; the default comes first."""
 BASES: dict[str, Callable[..., nn.Module]] = {
     "fcn8_vgg16": _vgg16,
-    "fcn8_resnet": partial(_resnet, 50),
-    **{f"fcn8_resnet{depth}": partial(_resnet, depth) for depth in (18, 34, 50, 101)},
-    "fcn8_mobilenet_v2": _mobilenet_v2,
+    "fcn8_resnet": partial(_resnet, FCN8, 50),
+    **{f"fcn8_resnet{depth}": partial(_resnet, FCN8, depth) for depth in (18, 34, 50, 101)},
+    "fcn8_mobilenet_v2": partial(_mobilenet_v2, FCN8),
+    **{f"fpn_resnet{depth}": partial(_resnet, FPN, depth) for depth in (18, 34, 50, 101)},
+    "fpn_mobilenet_v2": partial(_mobilenet_v2, FPN),
 }

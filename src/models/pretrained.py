@@ -50,7 +50,7 @@ def load_weights(network: nn.Module, pretrained: str, imagenet: WeightsEnum, to_
             f"expected names as {', '.join(list(own)[:2])} or torchvision's: {WAYS_OUT}"
         )
     # torchvision's files have no head and may lack fc6 and fc7: those stay as they were made.
-    _check_complete(pretrained, found, own, spared=() if is_own else (*HEAD, "fc"))
+    _check_complete(pretrained, found, own, spared=() if is_own else (*HEAD, "decoder", "fc"))
     fitting = {n: v.float() if v.is_floating_point() else v for n, v in found.items() if v.shape == own[n].shape}
     network.load_state_dict(fitting, strict=False)
 

@@ -1,0 +1,155 @@
+"""How objects are read from a map: blobs as they are, or cut where the map sinks deep enough between two peaks."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from scipy import ndimage
+
+LINE = -1
+"""In the labels of a cut: a pixel between two objects."""
+
+
+class Reading(NamedTuple):
+    """How objects are read from a map of heights.
+
+    The defaults are the paper's: the objects are the connected blobs of what is more probable than not.
+
+    Attributes
+    ----------
+    threshold : float
+        A pixel belongs to an object if its height is above; in logits.
+    depth : float
+        A blob with several peaks is cut between two of them if the map sinks so far, in logits, from the lower one to
+        the pass; infinity never cuts.
+    smoothing : float
+        Standard deviation of the Gaussian that smooths the heights first, in pixels; 0 leaves them.
+    """
+
+    threshold: float = 0.0
+    depth: float = float("inf")
+    smoothing: float = 0.0
+
+
+BLOBS = Reading()
+"""The paper's reading."""
+
+
+def heights(probs: np.ndarray) -> np.ndarray:
+    """How far each class leads, in logits.
+
+    Parameters
+    ----------
+    probs : (1, H, W) or (K + 1, H, W) float ndarray
+        Probabilities of an object, or of background and K classes.
+
+    Returns
+    -------
+    heights : (1 or K, H, W) float32 ndarray
+        log p(class) - log p(the most probable other); above 0 where the class is the most probable.
+    """
+    tiny = np.finfo(np.float32).tiny
+    if len(probs) == 1:
+        return (np.log(np.maximum(probs, tiny)) - np.log(np.maximum(1 - probs, tiny))).astype(np.float32)
+    logs = np.log(np.maximum(probs, tiny))
+    best_two = np.partition(logs, -2, axis=0)[-2:]
+    return np.where(logs == best_two[1], logs - best_two[0], logs - best_two[1])[1:].astype(np.float32)
+
+
+def object_masks(probs: np.ndarray, reading: Reading) -> np.ndarray:
+    """Which pixels belong to an object, such that its 8-connected blobs are the objects.
+
+    Parameters
+    ----------
+    probs : (1, H, W) or (K + 1, H, W) float ndarray
+        As for `heights`.
+    reading : Reading
+
+    Returns
+    -------
+    masks : (1 or K, H, W) bool ndarray
+        One a class. Lines one pixel wide part what `reading.depth` cuts.
+    """
+    return np.stack([_object_mask(plane, reading) for plane in heights(probs)])
+
+
+def _object_mask(plane: np.ndarray, reading: Reading) -> np.ndarray:
+    if reading.smoothing > 0:
+        plane = ndimage.gaussian_filter(plane, reading.smoothing, mode="nearest")
+    mask = plane > reading.threshold
+    return mask if np.isinf(reading.depth) else cut_at_passes(plane, mask, reading.depth)
+
+
+def cut_at_passes(plane: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarray:
+    """Cut blobs along the lines where floods from peaks that are deep enough apart would meet.
+
+    Water sinks from the highest pixel down. A pixel between two peaks joins them into one object if the lower of the
+    two is less than `depth` above it, and is a line otherwise: the objects are the peaks of a persistence of at least
+    `depth` (Edelsbrunner et al., "Topological persistence and simplification", 2002), each with its surroundings.
+
+    Parameters
+    ----------
+    plane : (H, W) float32 ndarray
+        Heights.
+    mask : (H, W) bool ndarray
+        Pixels of the blobs.
+    depth : float
+        0 or more, in the unit of `plane`.
+
+    Returns
+    -------
+    mask : (H, W) bool ndarray
+        Without the lines. Each blob keeps at least its highest pixel.
+    """
+    places = np.flatnonzero(mask)
+    order = places[np.argsort(-plane.ravel()[places], kind="stable")]
+    return _cut(plane, order, depth) > 0
+
+
+@njit(cache=True)
+def _cut(plane: np.ndarray, order: np.ndarray, depth: float) -> np.ndarray:
+    height, width = plane.shape
+    labels = np.zeros((height, width), np.int32)
+    parents = np.zeros(len(order) + 1, np.int32)
+    peaks = np.zeros(len(order) + 1, np.float64)
+    n = 0
+    for place in order:
+        row, col = place // width, place % width
+        level = plane[row, col]
+        own = 0  # the object that the pixel joins
+        line = False
+        beside_line = False
+        for r in range(max(row - 1, 0), min(row + 2, height)):
+            for c in range(max(col - 1, 0), min(col + 2, width)):
+                label = labels[r, c]
+                if label == LINE:
+                    beside_line = True
+                elif label > 0:
+                    other = _root(parents, label)
+                    if own == 0 or other == own:
+                        own = other
+                    elif min(peaks[own], peaks[other]) - level >= depth:
+                        line = True
+                        own = own if peaks[own] >= peaks[other] else other
+                    else:
+                        high, low = (own, other) if peaks[own] >= peaks[other] else (other, own)
+                        parents[low] = high
+                        own = high
+        if line or (own == 0 and beside_line):
+            labels[row, col] = LINE
+        elif own:
+            labels[row, col] = own
+        else:
+            n += 1
+            parents[n] = n
+            peaks[n] = level
+            labels[row, col] = n
+    return labels
+
+
+@njit(cache=True)
+def _root(parents: np.ndarray, label: int) -> int:
+    while parents[label] != label:
+        parents[label] = parents[parents[label]]
+        label = parents[label]
+    return label

@@ -1,0 +1,87 @@
+"""What the decoders share: a trunk that is read at several strides, with its batch norm frozen or not."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+MOBILENET_ENDS = {2: 2, 4: 4, 8: 7, 16: 14, 32: 18}
+"""Where the features of each stride end in torchvision's MobileNetV2. Its last layer, a 1x1 convolution to 1280
+channels made for classification, is left out: it would cost a quarter of the time."""
+
+
+class TrunkNetwork(nn.Module):
+    """A trunk whose maps a subclass decodes.
+
+    Parameters
+    ----------
+    trunk_name : str
+        Attribute under which the trunk is kept, the first part of its parameters' names.
+    trunk : nn.Module
+        Its maps are read by `read_maps`.
+    read_maps : callable
+        (trunk, images) to a dict of maps by stride.
+    channels : dict of int to int
+        Channels of the map of each stride that is used.
+    freeze_batch_norm : bool
+        Keep batch norm in eval mode, also in training, with its affine parameters fixed.
+    enlarge : int
+        The trunk is given images so many times as high and wide, for objects that are small for it: all strides, told
+        in pixels of the images as they came, are so many times finer.
+    """
+
+    def __init__(
+        self,
+        trunk_name: str,
+        trunk: nn.Module,
+        read_maps: Callable[[nn.Module, Tensor], dict[int, Tensor]],
+        channels: dict[int, int],
+        freeze_batch_norm: bool,
+        enlarge: int = 1,
+    ) -> None:
+        super().__init__()
+        self.trunk_name = trunk_name
+        self.read_maps = read_maps
+        self.enlarge = enlarge
+        self.trunk_strides = sorted(channels)
+        self.freeze_batch_norm = freeze_batch_norm
+        setattr(self, trunk_name, trunk)
+        if freeze_batch_norm:
+            for norm in self._norms():
+                norm.requires_grad_(False)
+
+    def _norms(self) -> list[nn.Module]:
+        return [module for module in getattr(self, self.trunk_name).modules() if isinstance(module, nn.BatchNorm2d)]
+
+    def train(self, mode: bool = True) -> "TrunkNetwork":
+        """Switch to training, all but the batch norm that is frozen."""
+        super().train(mode)
+        if self.freeze_batch_norm:
+            for norm in self._norms():
+                norm.eval()
+        return self
+
+    def maps(self, images: Tensor) -> dict[int, Tensor]:
+        """(N, 3, H, W) images to the trunk's maps (N, channels, h, w) by the trunk's strides."""
+        if self.enlarge > 1:
+            # Not from corner to corner: what a place becomes must not depend on the size of the tile that it is in.
+            images = F.interpolate(images, scale_factor=self.enlarge, mode="bilinear", align_corners=False)
+        return self.read_maps(getattr(self, self.trunk_name), images)
+
+
+def resnet_maps(trunk: nn.Module, images: Tensor) -> dict[int, Tensor]:
+    """Maps of torchvision's ResNet by stride."""
+    maps = {2: trunk.relu(trunk.bn1(trunk.conv1(images)))}
+    x = trunk.maxpool(maps[2])
+    for stride, layer in ((4, trunk.layer1), (8, trunk.layer2), (16, trunk.layer3), (32, trunk.layer4)):
+        x = maps[stride] = layer(x)
+    return maps
+
+
+def mobilenet_maps(trunk: nn.Module, images: Tensor) -> dict[int, Tensor]:
+    """Maps of torchvision's MobileNetV2 by stride."""
+    x, start, maps = images, 0, {}
+    for stride, end in MOBILENET_ENDS.items():
+        x = maps[stride] = trunk.features[start:end](x)
+        start = end
+    return maps
