@@ -109,42 +109,62 @@ def cut_at_passes(plane: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarr
 @njit(cache=True)
 def _cut(plane: np.ndarray, order: np.ndarray, depth: float) -> np.ndarray:
     height, width = plane.shape
-    labels = np.zeros((height, width), np.int32)
-    parents = np.zeros(len(order) + 1, np.int32)
+    labels = np.zeros((height, width), np.int32)  # 0 has not been reached
+    parents = np.zeros(len(order) + 1, np.int32)  # an object whose parent is 0 was given up, see below
     peaks = np.zeros(len(order) + 1, np.float64)
+    around = np.zeros(8, np.int32)
     n = 0
     for place in order:
         row, col = place // width, place % width
-        level = plane[row, col]
-        own = 0  # the object that the pixel joins
-        line = False
-        beside_line = False
-        for r in range(max(row - 1, 0), min(row + 2, height)):
-            for c in range(max(col - 1, 0), min(col + 2, width)):
-                label = labels[r, c]
-                if label == LINE:
-                    beside_line = True
-                elif label > 0:
-                    other = _root(parents, label)
-                    if own == 0 or other == own:
-                        own = other
-                    elif min(peaks[own], peaks[other]) - level >= depth:
-                        line = True
-                        own = own if peaks[own] >= peaks[other] else other
-                    else:
-                        high, low = (own, other) if peaks[own] >= peaks[other] else (other, own)
-                        parents[low] = high
-                        own = high
-        if line or (own == 0 and beside_line):
+        n_around, beside_line = _objects_around(labels, parents, row, col, around)
+        if n_around == 0:
             labels[row, col] = LINE
-        elif own:
-            labels[row, col] = own
-        else:
-            n += 1
-            parents[n] = n
-            peaks[n] = level
-            labels[row, col] = n
+            if not beside_line:
+                n += 1
+                parents[n] = labels[row, col] = n
+                peaks[n] = plane[row, col]
+            continue
+        highest = around[0]
+        for other in around[1:n_around]:
+            if peaks[other] > peaks[highest]:
+                highest = other
+        n_deep = 0
+        for other in around[:n_around]:
+            n_deep += peaks[other] - plane[row, col] >= depth
+        # It lies between two objects, or where a shallow one meets a line, which is older.
+        on_line = n_deep > 1 or (beside_line and n_deep == 0)
+        labels[row, col] = LINE if on_line else highest
+        for other in around[:n_around]:
+            is_shallow = peaks[other] - plane[row, col] < depth
+            if is_shallow and (on_line or other != highest):
+                # On a line nothing would join it to the object that it is part of: it would count as another.
+                parents[other] = 0 if on_line else highest
+    for place in order:
+        row, col = place // width, place % width
+        if labels[row, col] > 0:
+            labels[row, col] = _root(parents, labels[row, col])
     return labels
+
+
+@njit(cache=True)
+def _objects_around(
+    labels: np.ndarray, parents: np.ndarray, row: int, col: int, around: np.ndarray
+) -> tuple[int, bool]:
+    """Write the different objects of the 8 neighbours into `around`; their number, and whether one is on a line."""
+    n = 0
+    beside_line = False
+    for r in range(max(row - 1, 0), min(row + 2, labels.shape[0])):
+        for c in range(max(col - 1, 0), min(col + 2, labels.shape[1])):
+            label = labels[r, c]
+            root = _root(parents, label) if label > 0 else 0
+            beside_line |= label != 0 and root == 0
+            is_new = root > 0
+            for known in around[:n]:
+                is_new &= known != root
+            if is_new:
+                around[n] = root
+                n += 1
+    return n, beside_line
 
 
 @njit(cache=True)
