@@ -68,7 +68,8 @@ def test_unknown_choices_are_listed():
     for arguments, options, message in [
         (("unet", 1), {}, "fcn8_vgg16, fcn8_resnet"),
         (("fcn8_vgg16", 1), {"output_stride": 4}, "output_stride is 4"),
-        (("fcn8_resnet18", 1), {"output_stride": 2}, "output_stride is 2"),
+        (("fcn8_resnet18", 1), {"output_stride": 2}, "output_stride is 2 with fcn8_resnet18; expected 8 or 4"),
+        (("fpn_resnet18", 1), {"output_stride": 16}, "output_stride is 16"),
         (("fcn8_resnet18", 1), {"enlarge": 3}, "enlarge is 3"),
         (("fcn8_vgg16", 1), {"enlarge": 2}, "enlarge is 2 with fcn8_vgg16"),
     ]:
@@ -159,7 +160,7 @@ def test_batch_norm_from_scratch_learns_and_can_be_frozen():
         assert norm.weight.requires_grad == learns
 
 
-@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize("name", [*LIGHT, "fpn_resnet18", "fpn_mobilenet_v2"])
 def test_gradient_reaches_every_free_parameter(name):
     network = build_base(name, 2, output_stride=4)
     (network(torch.rand(2, 3, 64, 64)) ** 2).sum().backward()
@@ -177,6 +178,42 @@ def test_upscaled_scores_add_up():
         torch.nn.init.zeros_(score.weight)
         torch.nn.init.constant_(score.bias, float(stride))
     assert network(torch.rand(1, 3, 45, 70)).detach() == pytest.approx(60.0, abs=1e-4)
+
+
+@pytest.mark.parametrize(("stride", "enlarge"), [(8, 1), (4, 1), (2, 1), (4, 2), (4, 4)])
+def test_the_pyramid_adds_up_its_features(stride, enlarge):
+    """With constant maps and convolutions that pass on, the logits are the sum over the strides that are used."""
+    network = build_base("fpn_mobilenet_v2", 1, output_stride=stride, enlarge=enlarge)
+    for name, layer in network.decoder.items():
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+        if name.startswith("lateral"):
+            torch.nn.init.constant_(layer.bias, float(name.removeprefix("lateral_").removesuffix("s")))
+        else:
+            layer.weight.data[:, :, 1, 1] = torch.eye(len(layer.weight))
+    torch.nn.init.constant_(network.score.weight, 1 / network.score.in_channels)
+    used = [s for s in (2, 4, 8, 16, 32) if s >= stride]
+    logits = network.eval()(torch.rand(1, 3, 45, 70)).detach()
+    assert logits.shape == (1, 1, 45, 70)
+    assert logits == pytest.approx(float(sum(used)), abs=1e-4)
+
+
+def test_what_the_pyramid_says_of_a_place_does_not_depend_on_the_size_of_the_image():
+    network = build_base("fpn_mobilenet_v2", 1).eval()
+    torch.nn.init.normal_(network.score.weight)
+    images = torch.rand(1, 3, 64, 1024)
+    whole = network(images)
+    assert torch.allclose(network(images[..., :640])[..., :320], whole[..., :320], atol=1e-4)
+    assert torch.allclose(network(images[..., 384:])[..., 320:], whole[..., 704:], atol=1e-4)
+    assert whole.std() > 1e-3
+
+
+def test_a_pyramids_trunk_takes_torchvisions_weights(tmp_path):
+    path = tmp_path / "resnet18.pth"
+    weights = tv.resnet18().state_dict()
+    torch.save(weights, path)
+    network = build_base("fpn_resnet18", 2, pretrained=str(path), output_stride=2)
+    assert torch.equal(network.resnet18_32s.conv1.weight, weights["conv1.weight"])
 
 
 def test_mobilenet_weights_load_and_give_torchvisions_features(shared):

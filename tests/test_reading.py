@@ -15,7 +15,7 @@ def hills(size, peaks, width=3.0):
     return np.max(cones, axis=0).astype(np.float32)
 
 
-def rough(seed, size=(40, 50)):
+def rough(seed, size=(24, 30)):
     return ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=size), 1.5).astype(np.float32) * 10
 
 
@@ -69,7 +69,7 @@ def test_two_hills_are_cut_where_they_meet_if_the_pass_is_deep_enough():
     assert np.array_equal(cut_at_passes(plane, mask, lower + 0.01), mask)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(30))
 @pytest.mark.parametrize("depth", [0.05, 0.5, 1.5])
 def test_objects_are_the_peaks_of_that_persistence(seed, depth):
     plane = rough(seed)
@@ -77,7 +77,7 @@ def test_objects_are_the_peaks_of_that_persistence(seed, depth):
     cut = cut_at_passes(plane, mask, depth)
     blobs = label_blobs(cut)
     assert not (cut & ~mask).any()
-    assert blobs.max() == persistent_peaks(plane, mask, depth) > 3
+    assert blobs.max() == persistent_peaks(plane, mask, depth) > 1
     # Each object holds one of those peaks, so its highest pixel is the highest of its surroundings.
     tops = ndimage.maximum_position(plane, blobs, range(1, blobs.max() + 1))
     surroundings = ndimage.maximum_filter(np.where(mask, plane, -np.inf), size=3)
