@@ -34,7 +34,7 @@ def main() -> None:
     model.load_state_dict({"model": best["model"]})
     model.model_base.eval()
     batch = collate([sample])
-    blobs = get_blobs(model.predict_probs(batch), batch["roi"].numpy())[0]
+    blobs = get_blobs(model.predict_probs(batch), batch["roi"].numpy(), model.reading)[0]
     image = denormalize(sample["images"], exp_dict["dataset"]["transform"])
     true_points = sample["meta"]["point_list"].numpy()
     predicted = pictures.predicted_points(blobs)

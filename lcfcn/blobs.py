@@ -7,6 +7,7 @@ import torch
 from numba import njit
 from scipy import ndimage
 
+from lcfcn.reading import BLOBS, Reading, object_masks
 from lcfcn.subflood import Flooded, Lake, Tree, choose, join_regions, label_of, new_lake
 from lcfcn.watershed import black_top_hat, new_queue, places, rank_pixels, run_flood
 
@@ -15,7 +16,7 @@ Array = TypeVar("Array", np.ndarray, torch.Tensor)
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
-def get_blobs(probs: Array, roi_mask: Array | None = None) -> Array:
+def get_blobs(probs: Array, roi_mask: Array | None = None, reading: Reading = BLOBS) -> Array:
     """Label the connected blobs of a network's output: each blob is one object.
 
     Parameters
@@ -26,6 +27,8 @@ def get_blobs(probs: Array, roi_mask: Array | None = None) -> Array:
         background in channel 0, and a pixel belongs to its most probable channel.
     roi_mask : bool, (H, W) or (N, H, W), optional
         Region of interest; there is no blob outside it.
+    reading : Reading, optional
+        Other ways to read objects from the map than the paper's, which counts touching ones as one.
 
     Returns
     -------
@@ -43,7 +46,13 @@ def get_blobs(probs: Array, roi_mask: Array | None = None) -> Array:
             f"probs has shape {tuple(maps.shape)}; expected (H, W), (N, H, W) or (N, C, H, W): "
             "add or remove leading dimensions"
         )
-    foreground = class_masks(maps) if maps.ndim == 4 else maps > 0.5
+    if reading == BLOBS:
+        foreground = class_masks(maps) if maps.ndim == 4 else maps > 0.5
+    elif maps.ndim == 4:
+        foreground = np.stack([object_masks(image, reading) for image in maps])
+    else:
+        planes = maps.reshape(-1, 1, *maps.shape[-2:])
+        foreground = np.stack([object_masks(plane, reading)[0] for plane in planes]).reshape(maps.shape)
     if roi_mask is not None:
         roi = _to_numpy(roi_mask).astype(bool)
         image_shape = maps.shape[-2:]

@@ -68,16 +68,17 @@ def object_masks(probs: np.ndarray, reading: Reading) -> np.ndarray:
     Returns
     -------
     masks : (1 or K, H, W) bool ndarray
-        One a class. Lines one pixel wide part what `reading.depth` cuts.
+        One a class, of which a pixel belongs to one at most. Lines one pixel wide part what `reading.depth` cuts.
     """
-    return np.stack([_object_mask(plane, reading) for plane in heights(probs)])
-
-
-def _object_mask(plane: np.ndarray, reading: Reading) -> np.ndarray:
+    planes = heights(probs)
     if reading.smoothing > 0:
-        plane = ndimage.gaussian_filter(plane, reading.smoothing, mode="nearest")
-    mask = plane > reading.threshold
-    return mask if np.isinf(reading.depth) else cut_at_passes(plane, mask, reading.depth)
+        planes = np.stack([ndimage.gaussian_filter(plane, reading.smoothing, mode="nearest") for plane in planes])
+    masks = planes > reading.threshold
+    if len(planes) > 1:  # below 0 several classes may be above the threshold
+        masks &= planes.argmax(axis=0) == np.arange(len(planes))[:, None, None]
+    if np.isinf(reading.depth):
+        return masks
+    return np.stack([cut_at_passes(plane, mask, reading.depth) for plane, mask in zip(planes, masks, strict=True)])
 
 
 def cut_at_passes(plane: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarray:

@@ -1,12 +1,29 @@
 """Blobs of an image that comes band by band, from the top: those that cross from band to band are one."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from lcfcn.blobs import EIGHT_NEIGHBOURS, label_blobs
+
+
+def in_context(bands: Iterable[np.ndarray], margin: int) -> Iterator[tuple[np.ndarray, slice]]:
+    """Each band (C, h, W) with up to `margin` rows of its neighbours above and below, and where its own rows lie."""
+    held, waiting, start = None, [], 0  # rows, heights of the bands in them that are not yet done, the first one's row
+    for band in itertools.chain(bands, [None]):
+        if band is not None:
+            held = band if held is None else np.concatenate([held, band], axis=1)
+            waiting.append(band.shape[1])
+        while waiting and (band is None or held.shape[1] >= start + waiting[0] + margin):
+            stop = start + waiting.pop(0)
+            top = max(start - margin, 0)
+            yield held[:, top : stop + margin], slice(start - top, stop - top)
+            start = stop
+        drop = max(start - margin, 0)
+        held, start = (None if held is None else held[:, drop:]), start - drop
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def predict_split(model: LCFCN, dataset: PointDataset, runtime: Runtime) -> list
 
 
 def _predict_image(model: LCFCN, dataset: PointDataset, batch: dict) -> ScoredImage:
-    (blobs,) = get_blobs(model.predict_probs(batch), batch["roi"].numpy())
+    (blobs,) = get_blobs(model.predict_probs(batch), batch["roi"].numpy(), model.reading)
     (meta,) = batch["meta"]
     counts = blobs.max(axis=(1, 2))
     return ScoredImage(

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from lcfcn.blobs import class_masks
+from lcfcn.reading import BLOBS, object_masks
 from src import checkpoints
-from src.bands import BandBlobs
+from src.bands import BandBlobs, in_context
 from src.datasets.transforms import TRANSFORMS
 from src.defaults import TILE
 from src.errors import UserError
@@ -20,13 +21,17 @@ from src.runtime import Runtime, StopRequest
 from src.schema import check_exp_dict
 from src.tiles import GRID, as_batch, fits, probability_bands
 
+MARGIN = 64
+"""So many rows beyond a band are read with it, where objects are parted: what lies further away has no say."""
+
 
 @dataclass(frozen=True)
 class Prediction:
     """The n objects found on one picture, class by class, from top to bottom.
 
     `points` (n, 2) float64, x and y of the centre of the blob's pixel nearest its centroid; `labels` (n,) int64, 1..K;
-    `scores` (n,) float64, the mean probability of the class over the blob, above 1/2 for one class; `areas` (n,)
+    `scores` (n,) float64, the mean probability of the class over the blob, above 1/2 for one class
+    where `reading.threshold` is 0; `areas` (n,)
     int64, the blob's pixels; `class_map` (H, W) uint8 or uint16, the class of each pixel, 0 = background.
     """
 
@@ -106,16 +111,24 @@ class Predictor:
             probs = self.model.predict_probs(as_batch(images, names, self.model.transform))
             return [self._found(image.shape[:2], [p]) for image, p in zip(images, probs, strict=True)]
 
+    def _with_masks(self, bands: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each band (C, h, W) with the pixels of its objects (K, h, W), as the network's reading has them."""
+        if self.model.reading == BLOBS:
+            for probs in bands:
+                yield probs, class_masks(probs[None])[0]
+        else:
+            for probs, own in in_context(bands, MARGIN):
+                yield probs[:, own], object_masks(probs, self.model.reading)[:, own]
+
     def _found(self, size: tuple[int, int], bands: Iterable[np.ndarray]) -> Prediction:
         """Objects from bands (C, h, W) of probabilities."""
         n_classes = len(self.class_names)
         class_map = np.zeros(size, dtype=np.min_scalar_type(n_classes))
         blobs = [BandBlobs() for _ in range(n_classes)]
         heights = []
-        for probs in bands:
+        for probs, masks in self._with_masks(bands):
             top = sum(heights)
             heights.append(probs.shape[1])
-            masks = class_masks(probs[None])[0]
             for k, mask in enumerate(masks):
                 class_map[top : top + len(mask)][mask] = k + 1
                 blobs[k].add(mask, probs[k - n_classes])  # the channels from the end: the background comes first

@@ -5,11 +5,12 @@ import copy
 import math
 from types import NoneType
 
+from lcfcn.reading import Reading
 from lcfcn.targets import TERMS
 from src.errors import UserError
 
 REQUIRED = ("dataset", "model", "batch_size", "max_epoch", "dataset_size", "optimizer", "lr", "seed")
-OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss")
+OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss", "reading")
 SECTIONS = {
     "dataset": ("name", "transform"),
     "model": ("name", "base", "n_classes", "pretrained"),
@@ -17,6 +18,8 @@ SECTIONS = {
 }
 MODEL_OPTIONS = ("freeze_batch_norm", "output_stride", "enlarge")
 LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
+ADDED = {"loss": LOSS_OPTIONS, "reading": Reading._fields}
+"""The sections that an experiment need not have, and what they may hold."""
 
 
 def check_exp_dict(exp_dict: dict) -> None:
@@ -36,7 +39,13 @@ def check_exp_dict(exp_dict: dict) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{key} is {value!r}; expected a whole number of 1 or more")
     _check_model(exp_dict["model"])
+    for section, options in ADDED.items():
+        found = exp_dict.get(section, {})
+        if not isinstance(found, dict):
+            raise UserError(f"{section} is {found!r}; expected a dict with any of {', '.join(options)}")
+        _check_keys(section, found, (), options)
     _check_loss(exp_dict.get("loss", {}))
+    _check_reading(exp_dict.get("reading", {}))
     if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
         raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
     if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:
@@ -63,9 +72,6 @@ def _check_model(model: dict) -> None:
 
 
 def _check_loss(loss: dict) -> None:
-    if not isinstance(loss, dict):
-        raise UserError(f"loss is {loss!r}; expected a dict with any of {', '.join(LOSS_OPTIONS)}")
-    _check_keys("loss", loss, (), LOSS_OPTIONS)
     for key in ("spare_points", "divide_by_points"):
         if not isinstance(loss.get(key, False), bool):
             raise UserError(f"loss.{key} is {loss[key]!r}; expected True or False")
@@ -74,6 +80,14 @@ def _check_loss(loss: dict) -> None:
         key in TERMS and isinstance(value, int | float) and 0 <= value < math.inf for key, value in weights.items()
     ):
         raise UserError(f"loss.term_weights is {weights!r}; expected a dict of {', '.join(TERMS)} to numbers from 0")
+
+
+def _check_reading(reading: dict) -> None:
+    for key, value in reading.items():
+        least = -math.inf if key == "threshold" else 0
+        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < math.inf:
+            expected = "a number" if key == "threshold" else "a number from 0"
+            raise UserError(f"reading.{key} is {value!r}; expected {expected}, or leave it out")
 
 
 def _check_keys(where: str, found: dict, required: tuple[str, ...], optional: tuple[str, ...] | None) -> None:
@@ -99,11 +113,10 @@ def override(exp_dict: dict, assignments: list[str]) -> dict:
         *sections, last = key.split(".")
         target = exp_dict
         for section in sections:
-            # The one section that an experiment need not have.
-            target = target.setdefault("loss", {}) if sections == ["loss"] else target.get(section)
+            target = target.setdefault(section, {}) if section in ADDED and target is exp_dict else target.get(section)
             if not isinstance(target, dict):
                 raise UserError(f"--set {key} is unknown: {_choices(exp_dict)}")
-        optional = {"": OPTIONAL, "model": MODEL_OPTIONS, "loss": LOSS_OPTIONS}.get(".".join(sections), ())
+        optional = {"": OPTIONAL, "model": MODEL_OPTIONS, **ADDED}.get(".".join(sections), ())
         # The readers know what a data set takes and refuse the rest.
         if last not in target and last not in optional and sections != ["dataset"]:
             raise UserError(f"--set {key} is unknown: {_choices(exp_dict)}")

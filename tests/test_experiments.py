@@ -62,6 +62,11 @@ def test_override_refuses_what_nothing_reads(bad):
         ({"loss": {"spare_points": 1}}, "loss.spare_points is 1; expected True or False"),
         ({"loss": {"term_weights": {"split": 2}}}, "loss.term_weights is .*; expected a dict of image_level"),
         ({"loss": {"term_weights": {"split_level": -1}}}, "numbers from 0"),
+        ({"reading": 3}, "reading is 3; expected a dict with any of threshold, depth, smoothing"),
+        ({"reading": {"peak": 1}}, "reading has the unknown peak; known are threshold, depth, smoothing"),
+        ({"reading": {"depth": -1}}, "reading.depth is -1; expected a number from 0"),
+        ({"reading": {"threshold": float("inf")}}, "reading.threshold is inf; expected a number"),
+        ({"reading": {"smoothing": "no"}}, "reading.smoothing is 'no'"),
     ],
 )
 def test_check_names_what_is_wrong(change, message):
@@ -70,8 +75,12 @@ def test_check_names_what_is_wrong(change, message):
 
 
 def test_options_of_the_loss_can_be_set_though_no_group_has_them():
-    changed = schema.override(DEMO, ["loss.spare_points=True", "loss.term_weights={'split_level': 2}"])
+    changed = schema.override(
+        DEMO, ["loss.spare_points=True", "loss.term_weights={'split_level': 2}", "reading.threshold=-1"]
+    )
     assert changed["loss"] == {"spare_points": True, "term_weights": {"split_level": 2}}
+    assert changed["reading"] == {"threshold": -1}
+    schema.check_exp_dict(changed)
     schema.check_exp_dict(changed)
     assert "loss" not in DEMO
     with pytest.raises(UserError, match="--set loss.spare is unknown"):

@@ -5,8 +5,9 @@ from torch import nn
 
 from exp_configs import EXP_GROUPS
 from lcfcn.blobs import blob_points, class_masks, get_blobs, label_blobs
+from lcfcn.reading import Reading
 from src import checkpoints, tiles
-from src.bands import BandBlobs
+from src.bands import BandBlobs, in_context
 from src.errors import UserError
 from src.models import LCFCN
 from src.models.fcn8 import FCN8
@@ -231,6 +232,37 @@ def test_an_object_over_many_seams_counts_once():
     assert found.areas.tolist() == [int((image[..., 0] > 0).sum()) - 1, 1]
     assert found.points[1].tolist() == [250.5, 250.5]
     assert found.scores == pytest.approx([1 / (1 + np.exp(-10))] * 2)
+
+
+@pytest.mark.parametrize("heights", [[7], [3, 4], [1, 1, 1, 1, 1, 1], [5, 1, 9, 2]])
+@pytest.mark.parametrize("margin", [0, 2, 6])
+def test_bands_in_context_have_the_rows_around_them(heights, margin):
+    whole = np.arange(2 * sum(heights) * 3).reshape(2, sum(heights), 3)
+    bands = np.split(whole, np.cumsum(heights)[:-1], axis=1)
+    found = list(in_context(iter(bands), margin))
+    assert [rows.stop - rows.start for _, rows in found] == heights
+    top = 0
+    for (band, rows), height in zip(found, heights, strict=True):
+        assert np.array_equal(band, whole[:, max(top - margin, 0) : top + height + margin])
+        assert np.array_equal(band[:, rows], whole[:, top : top + height])
+        top += height
+
+
+@pytest.mark.parametrize("n_classes", [1, 2])
+def test_another_reading_parts_objects_alike_in_bands_and_at_once(monkeypatch, n_classes):
+    model, image = model_of(Blurred(n_classes), n_classes), picture(333, 290, seed=1)
+    model.reading = Reading(threshold=-1.0, smoothing=0.7)
+    uncut = Predictor(model, ["a", "b"][:n_classes]).predict(image)
+    model.reading = model.reading._replace(depth=0.2)
+    at_once = Predictor(model, ["a", "b"][:n_classes]).predict(image)
+    batch = {**tiles.as_batch([image], ["made"], "none"), "roi": torch.ones(1, 333, 290, dtype=torch.bool)}
+    (blobs,) = get_blobs(model.predict_probs(batch), batch["roi"].numpy(), model.reading)
+    monkeypatch.setattr(tiles, "BAND_PIXELS", 290 * 37)
+    in_bands = Predictor(model, ["a", "b"][:n_classes], tile=128).predict(image)
+    assert len(at_once.points) > len(uncut.points) + 10
+    assert np.bincount(at_once.labels)[1:].tolist() == blobs.max(axis=(1, 2)).tolist()
+    assert np.array_equal(in_bands.class_map, at_once.class_map)
+    assert np.array_equal(in_bands.points, at_once.points)
 
 
 # The predictor

@@ -99,8 +99,9 @@ def test_what_every_kernel_runs_imports_python_alone():
         ("__init__", set()),
         ("watershed", set()),
         ("metrics", set()),
+        ("reading", set()),
         ("subflood", {"watershed"}),
-        ("blobs", {"subflood", "watershed"}),
+        ("blobs", {"reading", "subflood", "watershed"}),
         ("targets", {"blobs"}),
         ("lcfcn_loss", {"blobs", "metrics", "targets"}),
     ],
@@ -112,7 +113,7 @@ def test_imports_inside_the_library_point_one_way(module, allowed):
 
 
 def test_every_module_of_the_library_has_its_place():
-    named = {"__init__", "watershed", "subflood", "metrics", "blobs", "targets", "lcfcn_loss"}
+    named = {"__init__", "watershed", "subflood", "metrics", "reading", "blobs", "targets", "lcfcn_loss"}
     assert {Path(path).stem for path in python_files("lcfcn")} == named
 
 

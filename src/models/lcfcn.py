@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from lcfcn.lcfcn_loss import LCFCNLoss, NonFiniteError, blobs2points, compute_game, get_blobs
 from lcfcn.metrics import dense_counts, mae, rmse
+from lcfcn.reading import Reading
 from src import pictures
 from src.datasets.transforms import denormalize
 from src.distributed import Team
@@ -51,6 +52,7 @@ class LCFCN:
         self.scaler = runtime.make_scaler()
         self.schedule = make_schedule(exp_dict, self.opt, n_steps)
         self.loss = LCFCNLoss(**exp_dict.get("loss", {}))
+        self.reading = Reading(**exp_dict.get("reading", {}))
         self.stop = stop or StopRequest()
         self.sums: dict[str, float] = {}
 
@@ -195,7 +197,7 @@ class LCFCN:
     @torch.no_grad()
     def val_on_batch(self, batch: dict) -> dict[str, list]:
         """`errors` of the counts, predicted - true, (N, K), and `games` at `GAME_LEVELS`, (N, K, 3)."""
-        blobs = get_blobs(self.predict_probs(batch), batch["roi"].numpy())
+        blobs = get_blobs(self.predict_probs(batch), batch["roi"].numpy(), self.reading)
         true_counts = batch["counts"].numpy()
         errors, games = [], []
         for n, meta in enumerate(batch["meta"]):
@@ -222,7 +224,7 @@ class LCFCN:
         files = []
         for batch in loader:
             probs = self.predict_probs(batch)
-            blobs = get_blobs(probs, batch["roi"].numpy())
+            blobs = get_blobs(probs, batch["roi"].numpy(), self.reading)
             for n, meta in enumerate(batch["meta"]):
                 image = denormalize(batch["images"][n], self.transform)
                 heat = probs[n, 0] if probs.shape[1] == 1 else 1 - probs[n, 0]
