@@ -294,5 +294,5 @@ def test_two_classes_are_trained_end_to_end(tmp_path, capsys):
 def test_the_group_is_for_one_kind_of_object():
     (exp_dict,) = EXP_GROUPS["own"]
     assert exp_dict["dataset"]["name"] == "points"
-    assert (exp_dict["model"]["base"], exp_dict["model"]["n_classes"]) == ("fcn8_mobilenet_v2", 1)
+    assert (exp_dict["model"]["base"], exp_dict["model"]["n_classes"]) == ("fpn_mobilenet_v2", 1)
     assert (exp_dict["model"]["pretrained"], exp_dict["batch_size"], exp_dict["seed"]) == ("imagenet", 4, 0)
