@@ -22,7 +22,14 @@ from src.runtime import PRECISIONS, START_AGAIN, EpochBatches, Runtime, StopRequ
 N_PICTURES = 3
 
 
-def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], runtime: Runtime, workers: int) -> None:
+def trainval(
+    exp_dict: dict,
+    savedir: Path,
+    datasets: dict[str, PointDataset],
+    runtime: Runtime,
+    workers: int,
+    tensorboard: bool = False,
+) -> None:
     """Train one experiment to its last epoch, from the start or from its last checkpoint.
 
     Raises
@@ -54,6 +61,7 @@ def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], r
             [len(score_list), int(model.sums.get("n_batches", 0))],
             f"the processes do not find the same checkpoint in {savedir}: choose an -sb that all nodes share",
         )
+        show = open_curves(savedir, score_list) if tensorboard and team.is_first else None
         for epoch in range(len(score_list), exp_dict["max_epoch"]):
             batches.set_epoch(epoch, first_batch=int(model.sums.get("n_batches", 0)))
             try:
@@ -67,9 +75,18 @@ def trainval(exp_dict: dict, savedir: Path, datasets: dict[str, PointDataset], r
                 if team.is_first and checkpoints.is_best(score_list):
                     model.vis_on_loader(pictured, savedir / "images")
             save(checkpoints.save_epoch)
+            if show:
+                show(score_list[-1])
             print(summary(score_list), flush=True)
             with team.together():
                 stop.check()
+
+
+def open_curves(savedir: Path, score_list: list[dict]) -> Callable[[dict], None]:
+    """What sends further score rows to TensorBoard, where those of `score_list` are already."""
+    from src.curves import Curves  # not before it is asked for, so that the rest does not wait for it
+
+    return Curves(savedir, score_list).add
 
 
 def resume(model: LCFCN, savedir: Path) -> list[dict]:
@@ -110,6 +127,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override entries of the experiments"
     )
+    parser.add_argument("--tensorboard", action="store_true", help="write the scores for TensorBoard too")
     parser.add_argument(
         "-j",
         "--job",
@@ -172,7 +190,7 @@ def run(args: argparse.Namespace, team: Team) -> None:
             if team.is_first:
                 experiments.open_experiment(exp_dict, args.savedir_base, reset=bool(args.reset))
         print(f"Experiment {number} of {len(exp_list)}: {savedir}\n{json.dumps(exp_dict)}", flush=True)
-        trainval(exp_dict, savedir, datasets, runtime, args.num_workers)
+        trainval(exp_dict, savedir, datasets, runtime, args.num_workers, args.tensorboard)
         print(f"Done. Scores: {savedir / checkpoints.SCORES}  Pictures: {savedir / 'images'}", flush=True)
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import trainval
 from benchmarks.kill_test import SMALL, kill_test, outcome, same
 from exp_configs import EXP_GROUPS
 from src import checkpoints
+from src.curves import FOLDER
 from src.models import LCFCN, build_base
 from src.runtime import START_AGAIN
 
@@ -134,6 +136,22 @@ def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeyp
 
 
 @pytest.mark.slow
+def test_tensorboard_has_each_score_once_also_of_a_run_that_went_on(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        ask_to_stop_at_step(5, signal.SIGINT, patch)
+        assert train(tmp_path, options=["--tensorboard"]) == 130
+    assert train(tmp_path, options=["--tensorboard"]) == 0
+    savedir = only_savedir(tmp_path)
+    assert len(sorted((savedir / FOLDER).iterdir())) == 2
+    events = EventAccumulator(str(savedir / FOLDER)).Reload()
+    rows = scores(savedir)
+    assert sorted(events.Tags()["scalars"]) == sorted(set(COLUMNS) - {"epoch"})
+    for name in events.Tags()["scalars"]:
+        found = [(event.step, event.value) for event in events.Scalars(name)]
+        assert found == [(row["epoch"], pytest.approx(row[name], rel=1e-6)) for row in rows], name
+    assert len(rows) == 2
+
+
 def test_killed_runs_end_as_if_they_had_never_stopped(tmp_path):
     runs, alike = kill_test(tmp_path, n_kills=5)
     assert runs == alike >= 1
