@@ -19,7 +19,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 
 # The mark is made last, so that an installation that was cut off is begun again.
-$(READY): requirements.txt pyproject.toml dashboard/pyproject.toml
+$(READY): requirements.txt pyproject.toml src/dashboard/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.txt -e '.[test]'
 	touch $(READY)

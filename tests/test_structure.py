@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("lcfcn", "src", "scripts", "benchmarks", "dashboard")
+FOLDERS = ("lcfcn", "src", "scripts", "benchmarks")
 
 
 def python_files(*folders):
@@ -82,14 +82,14 @@ def test_the_library_knows_nothing_of_the_training(path):
     assert not within(imports_of(path), *outsiders)
 
 
-@pytest.mark.parametrize("path", python_files("dashboard"))
+@pytest.mark.parametrize("path", python_files("src/dashboard"))
 def test_what_repairs_haven_knows_nothing_else_of_the_project(path):
     assert not within(imports_of(path), "lcfcn", "src", "trainval", "exp_configs", "scripts", "benchmarks", "tests")
 
 
 def test_what_every_kernel_runs_imports_python_alone():
-    (start,) = [path for path in python_files("dashboard") if "/startup/" in path]
-    names = imports_of(start) | imports_of("dashboard/lcfcn_haven/__init__.py")
+    (start,) = [path for path in python_files("src/dashboard") if "/startup/" in path]
+    names = imports_of(start) | imports_of("src/dashboard/lcfcn_haven/__init__.py")
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 

@@ -4,12 +4,14 @@ import functools
 import json
 import pprint
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import itables
+import matplotlib.pyplot as plt
 from IPython.display import HTML, display
 from ipywidgets import Button, HBox, Output
 
@@ -18,13 +20,18 @@ from lcfcn_haven.repairs import ToldError, score_list
 LIKE = {"score_columns": "y_metrics", "latex_columns": "y_metrics", "latex_rows": "legend_list"}
 """What a box selects if the notebook says nothing of it: what another does. It was the first entry."""
 
+ONE_AT_A_TIME = threading.Lock()
+
 
 def repair(jupyter: ModuleType) -> None:
     """Put what follows in the place of what haven-ai 0.7.3 has."""
     # The tables took their script from a CDN by require.js, which JupyterLab 4 does not have; these carry it.
     jupyter.init_datatable_mode = functools.partial(itables.init_notebook_mode, all_interactive=True)
     for name in ("tables_tab", "plots_tab", "images_tab", "share_tab"):
-        setattr(jupyter, name, _heard(getattr(jupyter, name), sys.modules[f"{jupyter.__name__}.{name}"]))
+        module = sys.modules[f"{jupyter.__name__}.{name}"]
+        module.show_inline_matplotlib_plots = _show_figures
+        setattr(jupyter, name, _heard(getattr(jupyter, name), module))
+    plt.switch_backend(plt.get_backend())  # now, because its first use makes pyplot interactive
     boxes = sys.modules[f"{jupyter.__name__}.widgets"]
     boxes.Dropdown = _averageable(boxes.Dropdown)
     jupyter.text_tab = _text_tab
@@ -95,12 +102,21 @@ def _heard(build: Callable, module: ModuleType) -> Callable:
 
 
 def _inside(output: Output, callback: Callable) -> Callable:
+    # JupyterLab 4.4 and ipykernel 7 answer buttons in several threads, and any message answered shows and closes the
+    # figures that pyplot has, half drawn ones too. So one button is answered at a time, and pyplot is not interactive.
     def clicked(button: Button) -> None:
-        output.clear_output()
-        with output:
-            callback(button)
+        with ONE_AT_A_TIME:
+            output.clear_output()
+            with output, plt.ioff():
+                callback(button)
 
     return clicked
+
+
+def _show_figures() -> None:
+    for number in plt.get_fignums():
+        display(plt.figure(number))
+        plt.close(number)
 
 
 def _text_tab(db: Any, output: Output) -> None:  # noqa: ANN401
