@@ -1,4 +1,4 @@
-"""The dashboard's tabs in JupyterLab 4 and Notebook 7; imported when `haven.haven_jupyter` has loaded."""
+"""The dashboard in JupyterLab 4 and Notebook 7; imported when `haven.haven_jupyter` has loaded."""
 
 import functools
 import json
@@ -6,6 +6,7 @@ import pprint
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import itables
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
-from ipywidgets import Button, HBox, Output
+from ipywidgets import Button, HBox, Label, Output, Tab, VBox
 
 from lcfcn_haven.repairs import ToldError, score_list
 
@@ -27,15 +28,19 @@ def repair(jupyter: ModuleType) -> None:
     """Put what follows in the place of what haven-ai 0.7.3 has."""
     # The tables took their script from a CDN by require.js, which JupyterLab 4 does not have; these carry it.
     jupyter.init_datatable_mode = functools.partial(itables.init_notebook_mode, all_interactive=True)
-    for name in ("tables_tab", "plots_tab", "images_tab", "share_tab"):
-        module = sys.modules[f"{jupyter.__name__}.{name}"]
-        module.show_inline_matplotlib_plots = _show_figures
-        setattr(jupyter, name, _heard(getattr(jupyter, name), module))
     plt.switch_backend(plt.get_backend())  # now, because its first use makes pyplot interactive
+    modules = {name: sys.modules[f"{jupyter.__name__}.{name}_tab"] for name in ("tables", "plots", "images", "share")}
     boxes = sys.modules[f"{jupyter.__name__}.widgets"]
     boxes.Dropdown = _averageable(boxes.Dropdown)
-    jupyter.text_tab = _text_tab
-    jupyter.latex_tab = functools.partial(_latex_tab, boxes.SelectMultiple)
+    for module in modules.values():
+        module.show_inline_matplotlib_plots = _show_figures
+    tabs = {
+        **{name.title(): functools.partial(_of_haven, module) for name, module in modules.items() if name != "share"},
+        "Text": _text_tab,
+        "Latex": functools.partial(_latex_tab, boxes.SelectMultiple),
+        "Share": functools.partial(_of_haven, modules["share"]),
+    }
+    jupyter.DashboardManager.display = functools.partialmethod(_display, jupyter, tabs)
     jupyter.get_dashboard = functools.partial(_get_dashboard, jupyter.get_dashboard)
 
 
@@ -50,10 +55,7 @@ def _get_dashboard(original: Callable, rm: Any, vars: dict | None = None, **kwar
     for var, other in LIKE.items():
         chosen.setdefault(var, chosen.get(other))
     rm.fig_list, rm.fig_image_list = [], []  # what "Download" finds before anything was displayed
-    dashboard = original(rm, chosen, **kwargs)
-    if kwargs.get("wide_display"):
-        display(HTML("<style>:root { --jp-notebook-max-width: 100% }</style>"))  # of Notebook 7, whose class changed
-    return dashboard
+    return original(rm, chosen, **kwargs)
 
 
 def _offered(var: str, wanted: str | list[str], offered: list[str]) -> list[str]:
@@ -81,24 +83,39 @@ def _averageable(dropdown: type) -> type:
     return Dropdown
 
 
-def _heard(build: Callable, module: ModuleType) -> Callable:
-    # What a button shows outside an Output, a link or an error, stood below the cell in old notebooks and stands
-    # nowhere since JupyterLab 4: it gets a place below the tab.
-    def tab(db: Any, output: Output) -> None:  # noqa: ANN401
-        below = Output()
+def _display(self: Any, jupyter: ModuleType, tabs: dict[str, Callable[[Any], VBox]]) -> None:  # noqa: ANN401
+    # It displayed each tab inside an Output inside an Output. A front end answers each with a message of its own, and
+    # such answers hang `nbconvert --execute` (nbclient 0.11, jupyter_client 8.10) in one run of five.
+    self.update_rm(display_meta=False)
+    if self.enable_datatables:
+        jupyter.init_datatable_mode()
+    n, folder = len(self.rm.exp_list), self.rm_original.savedir_base
+    loaded = f'Dashboard loaded (ver: {jupyter.haven.__version__}). {n} experiments selected from "{folder}"'
+    display(Label(loaded), Tab([build(self) for build in tabs.values()], titles=list(tabs)))
+    if self.wide_display:  # of the page of Notebook 7, whose classes changed
+        display(HTML("<style>:root { --jp-notebook-max-width: 100% }</style>"))
 
-        class HeardButton(Button):
-            def on_click(self, callback: Callable, remove: bool = False) -> None:
-                super().on_click(_inside(below, callback), remove)
 
-        original = module.widgets
-        module.widgets = SimpleNamespace(**{**vars(original), "Button": HeardButton})
-        build(db, output)
-        module.widgets = original
-        with output:
-            display(below)
+def _of_haven(module: ModuleType, db: Any) -> VBox:  # noqa: ANN401
+    """A tab that Haven builds, as a widget.
 
-    return tab
+    What a button shows outside an Output, a link or an error, stood below the cell in old notebooks and stands nowhere
+    since JupyterLab 4: it gets a place below the tab.
+    """
+    below, shown = Output(), []
+
+    class HeardButton(Button):
+        def on_click(self, callback: Callable, remove: bool = False) -> None:
+            super().on_click(_inside(below, callback), remove)
+
+    before = {name: getattr(module, name) for name in ("display", "widgets")}
+    module.display = shown.append
+    module.widgets = SimpleNamespace(**{**vars(before["widgets"]), "Button": HeardButton})
+    try:
+        getattr(module, module.__name__.rpartition(".")[2])(db, nullcontext())
+    finally:
+        vars(module).update(before)
+    return VBox([*shown, below])
 
 
 def _inside(output: Output, callback: Callable) -> Callable:
@@ -119,7 +136,7 @@ def _show_figures() -> None:
         plt.close(number)
 
 
-def _text_tab(db: Any, output: Output) -> None:  # noqa: ANN401
+def _text_tab(db: Any) -> VBox:  # noqa: ANN401
     # It spelled the word None letter by letter for an experiment without texts.
     def show() -> None:
         for exp_dict, savedir in zip(db.rm.exp_list, map(Path, db.rm.get_savedir_list()), strict=True):
@@ -129,10 +146,10 @@ def _text_tab(db: Any, output: Output) -> None:  # noqa: ANN401
             print(f"\nPredictions\n{pprint.pformat(json.loads(texts[0].read_text())) if texts else 'No text/*.json.'}")
             print("-" * 80)
 
-    _put(db, output, "Get Predictions", [], show)
+    return _tab(db, "Get Predictions", [], show)
 
 
-def _latex_tab(select_multiple: type, db: Any, output: Output) -> None:  # noqa: ANN401
+def _latex_tab(select_multiple: type, db: Any) -> VBox:  # noqa: ANN401
     # Its two boxes went in swapped, into a function that swaps them back, gives experiments of the same label one row,
     # and leaves "_" as it is, which LaTeX refuses.
     legend = select_multiple("Legend:", db.rm.exp_params, db.vars, "latex_rows")
@@ -143,11 +160,11 @@ def _latex_tab(select_multiple: type, db: Any, output: Output) -> None:  # noqa:
         table = db.rm.get_score_table(show_meta=False, show_max_min=False, **columns)
         print(table.to_latex(index=False, escape=True, caption="Results"))
 
-    _put(db, output, "Display Latex Table", [legend, metrics], show)
+    return _tab(db, "Display Latex Table", [legend, metrics], show)
 
 
-def _put(db: Any, output: Output, label: str, boxes: list, show: Callable[[], None]) -> None:  # noqa: ANN401
-    """Fill a tab with some boxes and a button, and with what it shows below them."""
+def _tab(db: Any, label: str, boxes: list, show: Callable[[], None]) -> VBox:  # noqa: ANN401
+    """A tab of some boxes and a button, and of what it shows below them."""
     button, below = Button(description=label, layout=db.layout_button), Output()
 
     def update_and_show(_: Button) -> None:
@@ -155,5 +172,4 @@ def _put(db: Any, output: Output, label: str, boxes: list, show: Callable[[], No
         show()
 
     button.on_click(_inside(below, update_and_show))
-    with output:
-        display(HBox([box.get_widget() for box in boxes]), button, below)
+    return VBox([HBox([box.get_widget() for box in boxes]), button, below])
