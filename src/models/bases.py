@@ -10,7 +10,7 @@ from src.models.fcn8 import FCN8
 from src.models.fcn8_vgg16 import FCN8VGG16, vgg16_names
 from src.models.fpn import FPN
 from src.models.pretrained import ModelError, load_weights
-from src.models.trunk import MOBILENET_ENDS, TrunkNetwork, mobilenet_maps, resnet_maps
+from src.models.trunk import MOBILENET_ENDS, Trunk, TrunkNetwork, mobilenet_maps, resnet_maps
 
 RESNET_CHANNELS = {2: 64, 4: 64, 8: 128, 16: 256, 32: 512}
 MOBILENET_CHANNELS = {2: 16, 4: 24, 8: 32, 16: 96, 32: 320}
@@ -89,7 +89,7 @@ def _resnet(
     widening = 1 if depth < 50 else 4  # the bottleneck blocks of the deeper ones
     channels = {stride: RESNET_CHANNELS[stride] * (widening if stride > 2 else 1) for stride in used_strides}
     frozen = freeze_batch_norm is not False
-    network = decoder(f"resnet{depth}_32s", trunk, resnet_maps, channels, n_outputs, frozen, enlarge)
+    network = decoder(Trunk(f"resnet{depth}_32s", trunk, resnet_maps, channels), n_outputs, frozen, enlarge)
     if pretrained is not None:
         imagenet = tv.get_model_weights(f"resnet{depth}").IMAGENET1K_V1
         load_weights(network, pretrained, imagenet, partial(_trunk_names, f"resnet{depth}_32s", ("fc.",)))
@@ -109,7 +109,7 @@ def _mobilenet_v2(
     trunk.features = trunk.features[: MOBILENET_ENDS[32]]
     channels = {stride: MOBILENET_CHANNELS[stride] for stride in used_strides}
     frozen = pretrained is not None if freeze_batch_norm is None else freeze_batch_norm
-    network = decoder("mobilenet_v2_32s", trunk, mobilenet_maps, channels, n_outputs, frozen, enlarge)
+    network = decoder(Trunk("mobilenet_v2_32s", trunk, mobilenet_maps, channels), n_outputs, frozen, enlarge)
     if pretrained is not None:
         names = partial(_trunk_names, "mobilenet_v2_32s", ("classifier.", f"features.{MOBILENET_ENDS[32]}."))
         load_weights(network, pretrained, tv.MobileNet_V2_Weights.IMAGENET1K_V1, names)

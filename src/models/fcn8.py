@@ -1,11 +1,9 @@
 """The FCN8 decoder over a trunk that gives maps at strides 8, 16 and 32 (and 4)."""
 
-from collections.abc import Callable
-
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from src.models.trunk import TrunkNetwork
+from src.models.trunk import Trunk, TrunkNetwork
 
 
 class FCN8(TrunkNetwork):
@@ -13,25 +11,16 @@ class FCN8(TrunkNetwork):
 
     Parameters
     ----------
-    trunk_name, trunk, read_maps, channels, freeze_batch_norm, enlarge
+    trunk, freeze_batch_norm, enlarge
         See `TrunkNetwork`.
     n_outputs : int
         Channels of the logits.
     """
 
-    def __init__(
-        self,
-        trunk_name: str,
-        trunk: nn.Module,
-        read_maps: Callable[[nn.Module, Tensor], dict[int, Tensor]],
-        channels: dict[int, int],
-        n_outputs: int,
-        freeze_batch_norm: bool,
-        enlarge: int = 1,
-    ) -> None:
-        super().__init__(trunk_name, trunk, read_maps, channels, freeze_batch_norm, enlarge)
+    def __init__(self, trunk: Trunk, n_outputs: int, freeze_batch_norm: bool, enlarge: int = 1) -> None:
+        super().__init__(trunk, freeze_batch_norm, enlarge)
         for stride in self.trunk_strides:
-            score = nn.Conv2d(channels[stride], n_outputs, 1)
+            score = nn.Conv2d(trunk.channels[stride], n_outputs, 1)
             nn.init.normal_(score.weight, std=0.01)
             nn.init.zeros_(score.bias)
             setattr(self, f"score_{stride}s", score)

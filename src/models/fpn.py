@@ -1,12 +1,10 @@
 """A light feature pyramid over a trunk that gives maps at strides up to 32."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from src.models.trunk import TrunkNetwork
+from src.models.trunk import Trunk, TrunkNetwork
 
 WIDTH = 64
 """Channels of the pyramid."""
@@ -21,27 +19,18 @@ class FPN(TrunkNetwork):
 
     Parameters
     ----------
-    trunk_name, trunk, read_maps, channels, freeze_batch_norm, enlarge
+    trunk, freeze_batch_norm, enlarge
         See `TrunkNetwork`.
     n_outputs : int
         Channels of the logits.
     """
 
-    def __init__(
-        self,
-        trunk_name: str,
-        trunk: nn.Module,
-        read_maps: Callable[[nn.Module, Tensor], dict[int, Tensor]],
-        channels: dict[int, int],
-        n_outputs: int,
-        freeze_batch_norm: bool,
-        enlarge: int = 1,
-    ) -> None:
-        super().__init__(trunk_name, trunk, read_maps, channels, freeze_batch_norm, enlarge)
+    def __init__(self, trunk: Trunk, n_outputs: int, freeze_batch_norm: bool, enlarge: int = 1) -> None:
+        super().__init__(trunk, freeze_batch_norm, enlarge)
         finer = self.trunk_strides[:-1]
         self.decoder = nn.ModuleDict(
             {
-                **{f"lateral_{s}s": nn.Conv2d(channels[s], WIDTH, 1) for s in self.trunk_strides},
+                **{f"lateral_{s}s": nn.Conv2d(trunk.channels[s], WIDTH, 1) for s in self.trunk_strides},
                 **{f"smooth_{s}s": nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for s in finer},
             }
         )

@@ -1,6 +1,7 @@
 """What the decoders share: a trunk that is read at several strides, with its batch norm frozen or not."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -10,19 +11,28 @@ MOBILENET_ENDS = {2: 2, 4: 4, 8: 7, 16: 14, 32: 18}
 channels made for classification, is left out: it would cost a quarter of the time."""
 
 
+@dataclass(frozen=True)
+class Trunk:
+    """A trunk and how it is read.
+
+    `name` : attribute under which a network keeps it, the first part of its parameters' names; `module` : the layers;
+    `read_maps` : (module, images) to a dict of maps by stride; `channels` : those of the map of each stride that is
+    used.
+    """
+
+    name: str
+    module: nn.Module
+    read_maps: Callable[[nn.Module, Tensor], dict[int, Tensor]]
+    channels: dict[int, int]
+
+
 class TrunkNetwork(nn.Module):
     """A trunk whose maps a subclass decodes.
 
     Parameters
     ----------
-    trunk_name : str
-        Attribute under which the trunk is kept, the first part of its parameters' names.
-    trunk : nn.Module
-        Its maps are read by `read_maps`.
-    read_maps : callable
-        (trunk, images) to a dict of maps by stride.
-    channels : dict of int to int
-        Channels of the map of each stride that is used.
+    trunk : Trunk
+        It becomes part of the network.
     freeze_batch_norm : bool
         Keep batch norm in eval mode, also in training, with its affine parameters fixed.
     enlarge : int
@@ -30,22 +40,14 @@ class TrunkNetwork(nn.Module):
         in pixels of the images as they came, are so many times finer.
     """
 
-    def __init__(
-        self,
-        trunk_name: str,
-        trunk: nn.Module,
-        read_maps: Callable[[nn.Module, Tensor], dict[int, Tensor]],
-        channels: dict[int, int],
-        freeze_batch_norm: bool,
-        enlarge: int = 1,
-    ) -> None:
+    def __init__(self, trunk: Trunk, freeze_batch_norm: bool, enlarge: int = 1) -> None:
         super().__init__()
-        self.trunk_name = trunk_name
-        self.read_maps = read_maps
+        self.trunk_name = trunk.name
+        self.read_maps = trunk.read_maps
         self.enlarge = enlarge
-        self.trunk_strides = sorted(channels)
+        self.trunk_strides = sorted(trunk.channels)
         self.freeze_batch_norm = freeze_batch_norm
-        setattr(self, trunk_name, trunk)
+        setattr(self, trunk.name, trunk.module)
         if freeze_batch_norm:
             for norm in self._norms():
                 norm.requires_grad_(False)
