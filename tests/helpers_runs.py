@@ -18,6 +18,7 @@ def make_run(savedir_base, *overrides, maes, group="trancos_light"):
         for epoch, mae in enumerate(maes)
     ]
     checkpoints.save_pickle(savedir / checkpoints.SCORES, rows)
+    checkpoints.save_pickle(savedir / checkpoints.BEST_SCORES, rows[: maes.index(min(maes)) + 1])
     (savedir / "images").mkdir(exist_ok=True)
     Image.new("RGB", (90, 30), PAINT).save(savedir / "images" / "00000_picture.png")
     return savedir

@@ -106,6 +106,12 @@ def test_a_metric_that_no_row_has_is_an_empty_curve(rm):
         assert figure.axes[0].get_ylabel() == "val_iou"
 
 
+def test_pictures_are_of_the_best_epoch(hr, tmp_path):
+    make_run(tmp_path, maes=[1.0, 0.5, 3.0])
+    (figure,) = hr.ResultManager(str(tmp_path), verbose=0).get_images(legend_list=["seed"])
+    assert figure.axes[0].get_title().endswith("seed\n0_epoch:1")
+
+
 def test_the_archive_holds_scores_and_experiments_and_leaves_a_notebook_alone(rm, runs, tmp_path):
     notebook = runs / "results.ipynb"
     notebook.write_text("mine")

@@ -114,6 +114,19 @@ def _plots(plots_line: ModuleType) -> Iterator[None]:
 
 
 @contextmanager
+def _images(images_fig: ModuleType) -> Iterator[None]:
+    # It wrote the last epoch above the pictures of the best.
+    yield
+    load = images_fig.hu.load_pkl
+
+    def load_best(path: str) -> list[dict]:
+        best = Path(path).with_name("score_list_best.pkl")
+        return load(best if best.exists() else path)
+
+    images_fig.hu = SimpleNamespace(**{**vars(images_fig.hu), "load_pkl": load_best})
+
+
+@contextmanager
 def _scores(tables_scores: ModuleType) -> Iterator[None]:
     yield
     original, utils = tables_scores.get_score_df, tables_scores.hu
@@ -227,6 +240,7 @@ REPAIRS: dict[str, Repair] = {
     "haven.haven_utils": _utils,
     "haven.haven_share": _share,
     "haven.haven_results": _results,
+    "haven.haven_results.images_fig": _images,
     "haven.haven_results.plots_line": _plots,
     "haven.haven_results.tables_scores": _scores,
     "haven.haven_jupyter": _jupyter,
