@@ -102,7 +102,9 @@ def test_scores_are_averaged_across_an_entry(rm):
 @pytest.mark.filterwarnings("ignore:No artists with labels:UserWarning")  # Haven asks for a legend all the same
 def test_a_metric_that_no_row_has_is_an_empty_curve(rm):
     for mode in ("line", "bar"):
-        (figure,) = rm.get_plot_all(y_metric_list=["val_iou"], x_metric="epoch", mode=mode, legend_list=["seed"])
+        (figure,) = rm.get_plot_all(
+            y_metric_list=["val_iou"], x_metric="epoch", mode=mode, bar_agg="last", legend_list=["seed"]
+        )
         assert figure.axes[0].get_ylabel() == "val_iou"
 
 
