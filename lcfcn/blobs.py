@@ -1,5 +1,6 @@
 """Blobs, their points, and the lines that split them."""
 
+import math
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -46,13 +47,10 @@ def get_blobs(probs: Array, roi_mask: Array | None = None, reading: Reading = BL
             f"probs has shape {tuple(maps.shape)}; expected (H, W), (N, H, W) or (N, C, H, W): "
             "add or remove leading dimensions"
         )
-    if reading == BLOBS:
-        foreground = class_masks(maps) if maps.ndim == 4 else maps > 0.5
-    elif maps.ndim == 4:
-        foreground = np.stack([object_masks(image, reading) for image in maps])
-    else:
-        planes = maps.reshape(-1, 1, *maps.shape[-2:])
-        foreground = np.stack([object_masks(plane, reading)[0] for plane in planes]).reshape(maps.shape)
+    planes = maps if maps.ndim == 4 else maps.reshape(math.prod(maps.shape[:-2]), 1, *maps.shape[-2:])
+    foreground = class_masks(planes, reading)
+    if maps.ndim < 4:
+        foreground = foreground.reshape(maps.shape)
     if roi_mask is not None:
         roi = _to_numpy(roi_mask).astype(bool)
         image_shape = maps.shape[-2:]
@@ -67,8 +65,10 @@ def get_blobs(probs: Array, roi_mask: Array | None = None, reading: Reading = BL
     return _like(blobs.reshape(foreground.shape), probs)
 
 
-def class_masks(probs: np.ndarray) -> np.ndarray:
+def class_masks(probs: np.ndarray, reading: Reading = BLOBS) -> np.ndarray:
     """Which pixels belong to which class: (N, 1, H, W) or (N, K + 1, H, W) to (N, 1 or K, H, W) bool."""
+    if reading != BLOBS:
+        return np.stack([object_masks(image, reading) for image in probs])
     if probs.shape[1] == 1:
         return probs > 0.5
     classes = np.arange(1, probs.shape[1])

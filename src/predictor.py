@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lcfcn.blobs import class_masks
-from lcfcn.reading import BLOBS, object_masks
+from lcfcn.reading import BLOBS
 from src import checkpoints
 from src.bands import BandBlobs, in_context
 from src.datasets.transforms import TRANSFORMS
@@ -113,12 +113,9 @@ class Predictor:
 
     def _with_masks(self, bands: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Each band (C, h, W) with the pixels of its objects (K, h, W), as the network's reading has them."""
-        if self.model.reading == BLOBS:
-            for probs in bands:
-                yield probs, class_masks(probs[None])[0]
-        else:
-            for probs, own in in_context(bands, MARGIN):
-                yield probs[:, own], object_masks(probs, self.model.reading)[:, own]
+        reading = self.model.reading
+        for probs, own in in_context(bands, 0 if reading == BLOBS else MARGIN):
+            yield probs[:, own], class_masks(probs[None], reading)[0][:, own]
 
     def _found(self, size: tuple[int, int], bands: Iterable[np.ndarray]) -> Prediction:
         """Objects from bands (C, h, W) of probabilities."""
