@@ -50,7 +50,7 @@ def trainval(
         state = {**model.get_state_dict(), "class_names": datasets["train"].class_names}
         with team.together():
             if team.is_first:
-                write(savedir, state, score_list, exp_dict)
+                write(savedir, state, score_list, model.with_reading(exp_dict))
 
     with StopRequest(team) as stop:
         runtime.reset_peak_memory()

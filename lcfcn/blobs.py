@@ -1,6 +1,7 @@
 """Blobs, their points, and the lines that split them."""
 
 import math
+from itertools import repeat
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -48,9 +49,7 @@ def get_blobs(probs: Array, roi_mask: Array | None = None, reading: Reading = BL
             "add or remove leading dimensions"
         )
     planes = maps if maps.ndim == 4 else maps.reshape(math.prod(maps.shape[:-2]), 1, *maps.shape[-2:])
-    foreground = class_masks(planes, reading)
-    if maps.ndim < 4:
-        foreground = foreground.reshape(maps.shape)
+    roi = None
     if roi_mask is not None:
         roi = _to_numpy(roi_mask).astype(bool)
         image_shape = maps.shape[-2:]
@@ -59,20 +58,28 @@ def get_blobs(probs: Array, roi_mask: Array | None = None, reading: Reading = BL
                 f"roi_mask has shape {tuple(roi.shape)} and probs {tuple(maps.shape)}; "
                 "expected (H, W), or (N, H, W) for a batch, of the same size: crop or pad one of them"
             )
-        foreground = foreground & (roi[:, None] if maps.ndim == 4 and roi.ndim == 3 else roi)
+    foreground = class_masks(planes, reading, roi)
+    if maps.ndim < 4:
+        foreground = foreground.reshape(maps.shape)
     planes = foreground.reshape(-1, *foreground.shape[-2:])
     blobs = np.stack([label_blobs(plane) for plane in planes]) if len(planes) else planes.astype(np.int32)
     return _like(blobs.reshape(foreground.shape), probs)
 
 
-def class_masks(probs: np.ndarray, reading: Reading = BLOBS) -> np.ndarray:
-    """Which pixels belong to which class: (N, 1, H, W) or (N, K + 1, H, W) to (N, 1 or K, H, W) bool."""
+def class_masks(probs: np.ndarray, reading: Reading = BLOBS, roi_mask: np.ndarray | None = None) -> np.ndarray:
+    """Which pixels belong to which class: (N, 1, H, W) or (N, K + 1, H, W) to (N, 1 or K, H, W) bool.
+
+    `roi_mask`, (H, W) or (N, H, W) bool, leaves none outside it.
+    """
+    roi = None if roi_mask is None else np.broadcast_to(roi_mask, (len(probs), *probs.shape[-2:]))
     if reading != BLOBS:
-        return np.stack([object_masks(image, reading) for image in probs])
+        regions = repeat(None, len(probs)) if roi is None else roi
+        return np.stack([object_masks(image, reading, region) for image, region in zip(probs, regions, strict=True)])
     if probs.shape[1] == 1:
-        return probs > 0.5
-    classes = np.arange(1, probs.shape[1])
-    return probs.argmax(axis=1)[:, None] == classes[:, None, None]
+        masks = probs > 0.5
+    else:
+        masks = probs.argmax(axis=1)[:, None] == np.arange(1, probs.shape[1])[:, None, None]
+    return masks if roi is None else masks & roi[:, None]
 
 
 def label_blobs(mask: np.ndarray) -> np.ndarray:

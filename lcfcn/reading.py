@@ -56,7 +56,7 @@ def heights(probs: np.ndarray) -> np.ndarray:
     return np.where(logs == best_two[1], logs - best_two[0], logs - best_two[1])[1:].astype(np.float32)
 
 
-def object_masks(probs: np.ndarray, reading: Reading) -> np.ndarray:
+def object_masks(probs: np.ndarray, reading: Reading, roi_mask: np.ndarray | None = None) -> np.ndarray:
     """Which pixels belong to an object, such that its 8-connected blobs are the objects.
 
     Parameters
@@ -64,21 +64,34 @@ def object_masks(probs: np.ndarray, reading: Reading) -> np.ndarray:
     probs : (1, H, W) or (K + 1, H, W) float ndarray
         As for `heights`.
     reading : Reading
+    roi_mask : (H, W) bool ndarray, optional
+        Region of interest: there is no object outside it, and none is joined through what lies outside.
 
     Returns
     -------
     masks : (1 or K, H, W) bool ndarray
         One a class, of which a pixel belongs to one at most. Lines one pixel wide part what `reading.depth` cuts.
     """
-    planes = heights(probs)
-    if reading.smoothing > 0:
-        planes = np.stack([ndimage.gaussian_filter(plane, reading.smoothing, mode="nearest") for plane in planes])
-    masks = planes > reading.threshold
-    if len(planes) > 1:  # below 0 several classes may be above the threshold
-        masks &= planes.argmax(axis=0) == np.arange(len(planes))[:, None, None]
+    planes = smoothed(heights(probs), reading.smoothing)
+    masks = candidates(planes, reading.threshold, roi_mask)
     if np.isinf(reading.depth):
         return masks
     return np.stack([cut_at_passes(plane, mask, reading.depth) for plane, mask in zip(planes, masks, strict=True)])
+
+
+def smoothed(planes: np.ndarray, smoothing: float) -> np.ndarray:
+    """(K, H, W) heights, each plane smoothed by a Gaussian of that standard deviation, in pixels."""
+    if smoothing == 0:
+        return planes
+    return np.stack([ndimage.gaussian_filter(plane, smoothing, mode="nearest") for plane in planes])
+
+
+def candidates(planes: np.ndarray, threshold: float, roi_mask: np.ndarray | None = None) -> np.ndarray:
+    """Where (K, H, W) heights are above the threshold, inside the region; each pixel for its highest class only."""
+    masks = planes > threshold
+    if len(planes) > 1:  # below 0 several classes may be above the threshold
+        masks &= planes.argmax(axis=0) == np.arange(len(planes))[:, None, None]
+    return masks if roi_mask is None else masks & roi_mask
 
 
 def cut_at_passes(plane: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarray:

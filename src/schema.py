@@ -18,6 +18,8 @@ SECTIONS = {
 }
 MODEL_OPTIONS = ("freeze_batch_norm", "output_stride", "enlarge")
 LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
+VALIDATION = "validation"
+"""Where an experiment leaves the reading to the validation data."""
 ADDED = {"loss": LOSS_OPTIONS, "reading": Reading._fields}
 """The sections that an experiment need not have, and what they may hold."""
 
@@ -40,16 +42,23 @@ def check_exp_dict(exp_dict: dict) -> None:
             raise UserError(f"{key} is {value!r}; expected a whole number of 1 or more")
     _check_model(exp_dict["model"])
     for section, options in ADDED.items():
-        found = exp_dict.get(section, {})
+        found = _section(exp_dict, section)
         if not isinstance(found, dict):
-            raise UserError(f"{section} is {found!r}; expected a dict with any of {', '.join(options)}")
+            others = f", or {VALIDATION!r}" if section == "reading" else ""
+            raise UserError(f"{section} is {found!r}; expected a dict with any of {', '.join(options)}{others}")
         _check_keys(section, found, (), options)
     _check_loss(exp_dict.get("loss", {}))
-    _check_reading(exp_dict.get("reading", {}))
+    _check_reading(_section(exp_dict, "reading"))
     if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
         raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
     if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:
         raise UserError(f"lr is {exp_dict['lr']!r}; expected a number above 0, such as 1e-4")
+
+
+def _section(exp_dict: dict, section: str) -> object:
+    """An optional section's entries, none if it is left out or to be found on the validation data."""
+    found = exp_dict.get(section, {})
+    return {} if section == "reading" and found == VALIDATION else found
 
 
 def _check_plain(value: object) -> None:
@@ -113,7 +122,9 @@ def override(exp_dict: dict, assignments: list[str]) -> dict:
         *sections, last = key.split(".")
         target = exp_dict
         for section in sections:
-            target = target.setdefault(section, {}) if section in ADDED and target is exp_dict else target.get(section)
+            if section in ADDED and target is exp_dict:
+                target[section] = _section(exp_dict, section)
+            target = target.get(section)
             if not isinstance(target, dict):
                 raise UserError(f"--set {key} is unknown: {_choices(exp_dict)}")
         optional = {"": OPTIONAL, "model": MODEL_OPTIONS, **ADDED}.get(".".join(sections), ())

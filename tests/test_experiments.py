@@ -62,7 +62,7 @@ def test_override_refuses_what_nothing_reads(bad):
         ({"loss": {"spare_points": 1}}, "loss.spare_points is 1; expected True or False"),
         ({"loss": {"term_weights": {"split": 2}}}, "loss.term_weights is .*; expected a dict of image_level"),
         ({"loss": {"term_weights": {"split_level": -1}}}, "numbers from 0"),
-        ({"reading": 3}, "reading is 3; expected a dict with any of threshold, depth, smoothing"),
+        ({"reading": 3}, "reading is 3; expected a dict with any of threshold, depth, smoothing, or 'validation'"),
         ({"reading": {"peak": 1}}, "reading has the unknown peak; known are threshold, depth, smoothing"),
         ({"reading": {"depth": -1}}, "reading.depth is -1; expected a number from 0"),
         ({"reading": {"threshold": float("inf")}}, "reading.threshold is inf; expected a number"),

@@ -76,6 +76,27 @@ def test_blobs_outside_the_region_do_not_count():
     assert np.array(model.val_on_batch(collate([one]))["errors"]).tolist() == [[0]]
 
 
+def test_the_validation_data_choose_the_reading_and_the_checkpoint_keeps_it():
+    # Two squares on a ledge that holds them together: blobs of what is above 0 are one, cut they are two.
+    logits = squares([(4, 4), (4, 12)])
+    logits[0, 4:7, 7:12] = 3.9
+    model = model_that_says(logits)
+    batch = collate([sample([(5, 5, 1), (5, 13, 1)])])
+    assert model.val_on_loader([batch, batch])["val_mae"] == 1
+    left = {**EXP_DICT, "reading": "validation"}
+    model = LCFCN(left, Runtime("cpu"))
+    assert model.with_reading(left)["reading"] == {}
+    model.model_base = Oracle(logits)
+    scores = model.val_on_loader([batch, batch])
+    assert scores["val_mae"] == scores["val_game_1"] == 0
+    kept = model.with_reading(left)
+    assert kept["reading"] == {"depth": 1.0}
+    again = LCFCN(kept, Runtime("cpu"))
+    again.model_base = Oracle(logits)
+    assert again.val_on_loader([batch])["val_mae"] == 0
+    assert again.with_reading(kept) is kept
+
+
 def test_classes_are_counted_apart():
     logits = torch.cat([torch.zeros(1, 32, 32), squares([(2, 2), (9, 9)]), squares([(20, 20)])])
     model = model_that_says(logits, n_classes=2)

@@ -120,4 +120,4 @@ def test_get_blobs_reads_each_image_so(shape):
     blobs = get_blobs(probs, roi, reading)
     assert blobs.shape == shape
     for plane, found in zip(probs.reshape(-1, 24, 30), blobs.reshape(-1, 24, 30), strict=True):
-        assert np.array_equal(found, label_blobs(object_masks(plane[None], reading)[0] & roi))
+        assert np.array_equal(found, label_blobs(object_masks(plane[None], reading, roi)[0]))

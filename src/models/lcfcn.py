@@ -10,9 +10,10 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from lcfcn.choice import READINGS, ReadingChoice, best_reading
 from lcfcn.lcfcn_loss import LCFCNLoss, NonFiniteError, blobs2points, compute_game, get_blobs
 from lcfcn.metrics import dense_counts, mae, rmse
-from lcfcn.reading import Reading
+from lcfcn.reading import BLOBS, Reading
 from src import pictures
 from src.datasets.transforms import denormalize
 from src.distributed import Team
@@ -20,6 +21,7 @@ from src.errors import UserError, one_line
 from src.models.bases import build_base
 from src.optim import make_optimizer, make_schedule
 from src.runtime import Runtime, StopRequest
+from src.schema import VALIDATION
 
 GAME_LEVELS = (1, 2, 3)
 
@@ -52,7 +54,8 @@ class LCFCN:
         self.scaler = runtime.make_scaler()
         self.schedule = make_schedule(exp_dict, self.opt, n_steps)
         self.loss = LCFCNLoss(**exp_dict.get("loss", {}))
-        self.reading = Reading(**exp_dict.get("reading", {}))
+        self.chooses_reading = exp_dict.get("reading") == VALIDATION
+        self.reading = BLOBS if self.chooses_reading else Reading(**exp_dict.get("reading", {}))
         self.stop = stop or StopRequest()
         self.sums: dict[str, float] = {}
 
@@ -124,6 +127,13 @@ class LCFCN:
             "images_per_second": n_images / max(seconds, 1e-9),
         }
 
+    def with_reading(self, exp_dict: dict) -> dict:
+        """The experiment with the reading that validation chose, if it was to."""
+        if not self.chooses_reading:
+            return exp_dict
+        found = zip(Reading._fields, self.reading, BLOBS, strict=True)
+        return {**exp_dict, "reading": {key: value for key, value, default in found if value != default}}
+
     def start_epoch(self) -> None:
         """Forget the running sums of the epoch that ended."""
         self.sums = {}
@@ -173,6 +183,9 @@ class LCFCN:
     def val_on_loader(self, loader: DataLoader) -> dict[str, float]:
         """Count and locate on images one by one, and score the counts.
 
+        If the experiment leaves the reading to the validation data, the best of `lcfcn.choice.READINGS` on these images
+        is taken up first, and an object's place is its peak.
+
         Returns
         -------
         scores : dict
@@ -182,6 +195,13 @@ class LCFCN:
         self.team.average_buffers(self.model_base)
         self.model_base.eval()
         start = time.perf_counter()
+        errors, games = (self._choose_reading if self.chooses_reading else self._count_all)(loader)
+        errors = self.team.gather(np.reshape(errors, (-1, self.n_classes)))
+        games = self.team.gather(np.reshape(games, (-1, self.n_classes, len(GAME_LEVELS))))
+        return {**count_scores(errors, games), "val_seconds": time.perf_counter() - start}
+
+    def _count_all(self, loader: DataLoader) -> tuple[list, list]:
+        """What `val_on_batch` returns, for all images of this process's share."""
         errors, games = [], []
         with self.team.together(), self._bar(loader, "val") as bar:
             for batch in bar:
@@ -190,9 +210,26 @@ class LCFCN:
                 games.extend(scores["games"])
                 bar.set_postfix(mae=f"{mae(np.array(errors)):.3f}")
                 self.stop.check()
-        errors = self.team.gather(np.reshape(errors, (-1, self.n_classes)))
-        games = self.team.gather(np.reshape(games, (-1, self.n_classes, len(GAME_LEVELS))))
-        return {**count_scores(errors, games), "val_seconds": time.perf_counter() - start}
+        return errors, games
+
+    def _choose_reading(self, loader: DataLoader) -> tuple[np.ndarray, list]:
+        """`_count_all` by the reading that counts the images of all processes best, which is kept."""
+        choice, images = ReadingChoice(), []
+        with self.team.together(), self._bar(loader, "val") as bar:
+            for batch in bar:
+                probs = self.predict_probs(batch)
+                for n, meta in enumerate(batch["meta"]):
+                    choice.add(probs[n], batch["counts"][n].numpy(), batch["roi"][n].numpy())
+                    images.append((meta, probs.shape[-2:]))
+                self.stop.check()
+        errors = np.reshape(choice.errors(), (-1, self.n_classes, len(READINGS)))
+        best = best_reading(self.team.gather(errors.astype(np.float64)))
+        self.reading = READINGS[best]
+        games = [
+            [_games(dense_counts(places, shape), meta, k) for k, places in enumerate(found, start=1)]
+            for (meta, shape), found in zip(images, choice.objects(self.reading), strict=True)
+        ]
+        return errors[..., best], games
 
     @torch.no_grad()
     def val_on_batch(self, batch: dict) -> dict[str, list]:
