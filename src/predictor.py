@@ -1,19 +1,22 @@
 """Count and locate objects on a picture with a trained network, whatever the picture's size."""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torchvision import tv_tensors
 
 from lcfcn.blobs import class_masks
 from lcfcn.reading import BLOBS
 from src import checkpoints
 from src.bands import BandBlobs, in_context
-from src.datasets.transforms import TRANSFORMS
+from src.datasets.base import check_zoom
+from src.datasets.transforms import TRANSFORMS, resized
 from src.defaults import TILE
 from src.errors import UserError
 from src.models import LCFCN
@@ -52,8 +55,7 @@ class Predictor:
     class_names : list of str
         One a class.
     tile : int
-        Side of what the trunk is given at once, in pixels; larger pictures run in overlapping tiles. A network that
-        enlarges its images gets tiles so many times smaller.
+        Side of what the trunk is given at once, in pixels; larger pictures run in overlapping tiles.
     stop : StopRequest, optional
         Asked after each tile; `Stopped` is raised when it says so.
     """
@@ -65,7 +67,7 @@ class Predictor:
             raise UserError(f"--tile is {tile}; expected {3 * GRID} pixels or more")
         self.model = model
         self.class_names = class_names
-        self.tile = max(tile // getattr(model.model_base, "enlarge", 1), 3 * GRID)
+        self.tile = tile
         self.stop = stop or StopRequest()
         model.model_base.eval()
 
@@ -89,7 +91,7 @@ class Predictor:
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether pictures of that shape (H, W, ...) run at once, so that `predict_batch` takes them."""
-        return fits(shape, self.tile)
+        return fits([math.ceil(side * self.model.zoom) for side in shape[:2]], self.tile)
 
     def predict(self, image: np.ndarray, name: str = "given") -> Prediction:
         """Find the objects on an (H, W, 3) uint8 RGB picture of any size; `name` is for messages.
@@ -102,14 +104,39 @@ class Predictor:
             If the stop was asked for between two tiles.
         """
         with _memory_told():
-            bands = probability_bands(self.model, image, name, self.tile, self.stop.check)
-            return self._found(image.shape[:2], bands)
+            zoomed = self._zoomed(image)
+            bands = probability_bands(self.model, zoomed, name, self.tile, self.stop.check)
+            return self._as_it_came(self._found(zoomed.shape[:2], bands), image)
 
     def predict_batch(self, images: list[np.ndarray], names: list[str]) -> list[Prediction]:
         """`predict` for pictures of one size that fit, in one step of the network."""
         with _memory_told():
-            probs = self.model.predict_probs(as_batch(images, names, self.model.transform))
-            return [self._found(image.shape[:2], [p]) for image, p in zip(images, probs, strict=True)]
+            zoomed = [self._zoomed(image) for image in images]
+            probs = self.model.predict_probs(as_batch(zoomed, names, self.model.transform))
+            found = [self._found(p.shape[1:], [p]) for p in probs]
+            return [self._as_it_came(prediction, image) for prediction, image in zip(found, images, strict=True)]
+
+    def _zoomed(self, image: np.ndarray) -> np.ndarray:
+        """The picture at the size that the network was trained on, as its data set made it."""
+        if self.model.zoom == 1:
+            return image
+        (zoomed,) = resized(self.model.zoom, tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1)))
+        return zoomed.permute(1, 2, 0).contiguous().numpy()
+
+    def _as_it_came(self, found: Prediction, image: np.ndarray) -> Prediction:
+        """What was found on a zoomed picture, in pixels of the picture that came."""
+        if self.model.zoom == 1:
+            return found
+        factors = np.divide(found.class_map.shape, image.shape[:2])
+        rows, cols = (
+            ((np.arange(side) + 0.5) * factor).astype(int) for side, factor in zip(image.shape, factors, strict=False)
+        )
+        return replace(
+            found,
+            points=found.points / factors[::-1],
+            areas=np.maximum(np.rint(found.areas / factors.prod()), 1).astype(np.int64),
+            class_map=found.class_map[rows[:, None], cols],
+        )
 
     def _with_masks(self, bands: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Each band (C, h, W) with the pixels of its objects (K, h, W), as the network's reading has them."""
@@ -168,6 +195,7 @@ def _checked_experiment(checkpoint: dict, path: Path) -> dict:
     transform = exp_dict["dataset"]["transform"]
     if not isinstance(transform, str) or transform not in TRANSFORMS:
         raise UserError(f"{path} has the unknown dataset.transform {transform!r}: known are {', '.join(TRANSFORMS)}")
+    check_zoom(exp_dict["dataset"].get("zoom", 1))
     return exp_dict
 
 

@@ -16,7 +16,7 @@ SECTIONS = {
     "model": ("name", "base", "n_classes", "pretrained"),
     "dataset_size": ("train", "val"),
 }
-MODEL_OPTIONS = ("freeze_batch_norm", "output_stride", "enlarge")
+MODEL_OPTIONS = ("freeze_batch_norm", "output_stride")
 LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
 VALIDATION = "validation"
 """Where an experiment leaves the reading to the validation data."""

@@ -117,6 +117,24 @@ def test_only_training_is_augmented_unless_told():
     assert (side("train", False), side("val", True)) == (160, 64)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_zoomed_samples_are_so_many_times_as_large_with_their_clicks(split):
+    plain = get_dataset(SYNTHETIC, split, None)[0]
+    large = get_dataset({**SYNTHETIC, "zoom": 1.5}, split, None)[0]
+    assert large["images"].shape == (3, 240, 240)
+    assert large["roi"].shape == large["points"].shape == (240, 240)
+    assert large["counts"].tolist() == plain["counts"].tolist()
+    assert large["meta"]["point_list"].numpy() == pytest.approx(plain["meta"]["point_list"].numpy() * 1.5, abs=0.5)
+
+
+def test_a_zoom_multiplies_the_augmentations_scale_of_training_alone():
+    config = {**SYNTHETIC, "zoom": 2, "augment": {"scale": [0.5, 0.5]}}
+    assert get_dataset(config, "train", None)[0]["images"].shape == (3, 160, 160)
+    assert get_dataset(config, "val", None)[0]["images"].shape == (3, 320, 320)
+    for zoom in (0, 9, "2", None, True, float("nan")):
+        assert f"dataset.zoom is {zoom!r}" in refused({**SYNTHETIC, "zoom": zoom}, None)
+
+
 def test_the_configuration_is_left_as_it_was_and_can_be_written_as_json():
     config = {**SYNTHETIC, "transform": "none", "augment": {"scale": [0.5, 1.0], "hflip": True}}
     before = json.dumps(config)

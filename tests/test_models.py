@@ -5,7 +5,6 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torchvision.models as tv
-from torchvision.transforms.v2.functional import resize
 
 from src.models.bases import BASES, build_base
 from src.models.fcn8_vgg16 import FCN8VGG16, vgg16_names
@@ -50,28 +49,12 @@ def test_stride_four_adds_one_skip(name):
     assert fine(torch.empty(1, 3, 50, 70, device="meta")).shape == (1, 1, 50, 70)
 
 
-@pytest.mark.parametrize("enlarge", [2, 4])
-def test_enlarged_images_give_the_trunk_finer_maps_and_logits_of_the_size_that_came(enlarge):
-    network = build_base("fcn8_mobilenet_v2", 1, output_stride=4, enlarge=enlarge).eval()
-    plain = build_base("fcn8_mobilenet_v2", 1, output_stride=4).eval()
-    plain.load_state_dict(network.state_dict())
-    images = torch.rand(1, 3, 45, 70)
-    large = resize(images, [45 * enlarge, 70 * enlarge])
-    scores, expected = network.scores(images), plain.scores(large)
-    assert list(scores) == [stride // enlarge for stride in expected] == [s // enlarge for s in (4, 8, 16, 32)]
-    for stride, score in scores.items():
-        torch.testing.assert_close(score, expected[stride * enlarge])
-    assert network(images).shape == (1, 1, 45, 70)
-
-
 def test_unknown_choices_are_listed():
     for arguments, options, message in [
         (("unet", 1), {}, "fcn8_vgg16, fcn8_resnet"),
         (("fcn8_vgg16", 1), {"output_stride": 4}, "output_stride is 4"),
         (("fcn8_resnet18", 1), {"output_stride": 2}, "output_stride is 2 with fcn8_resnet18; expected 8 or 4"),
         (("fpn_resnet18", 1), {"output_stride": 16}, "output_stride is 16"),
-        (("fcn8_resnet18", 1), {"enlarge": 3}, "enlarge is 3"),
-        (("fcn8_vgg16", 1), {"enlarge": 2}, "enlarge is 2 with fcn8_vgg16"),
     ]:
         with pytest.raises(ModelError, match=message):
             build_base(*arguments, **options)
@@ -180,10 +163,10 @@ def test_upscaled_scores_add_up():
     assert network(torch.rand(1, 3, 45, 70)).detach() == pytest.approx(60.0, abs=1e-4)
 
 
-@pytest.mark.parametrize(("stride", "enlarge"), [(8, 1), (4, 1), (2, 1), (4, 2), (4, 4)])
-def test_the_pyramid_adds_up_its_features(stride, enlarge):
+@pytest.mark.parametrize("stride", [8, 4, 2])
+def test_the_pyramid_adds_up_its_features(stride):
     """With constant maps and convolutions that pass on, the logits are the sum over the strides that are used."""
-    network = build_base("fpn_mobilenet_v2", 1, output_stride=stride, enlarge=enlarge)
+    network = build_base("fpn_mobilenet_v2", 1, output_stride=stride)
     for name, layer in network.decoder.items():
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)

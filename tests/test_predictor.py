@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.transforms.v2.functional import resize
 
 from exp_configs import EXP_GROUPS
 from lcfcn.blobs import blob_points, class_masks, get_blobs, label_blobs
@@ -196,7 +197,6 @@ def test_tiles_of_a_plain_network_are_exact(n_classes, size):
     [
         (1, 768, (790, 797), {}),
         (2, 768, (301, 2003), {"output_stride": 4}),
-        (1, 416, (427, 430), {"output_stride": 4, "enlarge": 2}),
     ],
 )
 def test_tiles_of_fcn8_are_exact_where_the_margin_is_as_wide_as_it_sees(n_classes, tile, size, options):
@@ -415,8 +415,36 @@ def test_a_checkpoint_that_does_not_hold_together_is_told_in_one_line(tmp_path, 
     assert "\n" not in str(caught.value)
 
 
-def test_a_network_that_enlarges_its_images_gets_smaller_tiles():
-    assert [Predictor(model_of(enlarge=e), ["object"], tile=256).tile for e in (1, 2, 4)] == [256, 128, 96]
+@pytest.mark.parametrize("zoom", [2, 1.5, 0.5])
+def test_a_zoomed_network_sees_the_picture_as_its_data_set_made_it_and_tells_places_as_they_came(zoom):
+    image = picture(120, 96, seed=5)
+    size = [round(side * zoom) for side in image.shape[:2]]
+    large = resize(torch.from_numpy(image).permute(2, 0, 1), size, antialias=True).permute(1, 2, 0).numpy()
+    expected = Predictor(model_of(Blurred()), ["object"]).predict(large)
+    model = model_of(Blurred())
+    model.zoom = zoom
+    predictor = Predictor(model, ["object"], tile=128)
+    found = predictor.predict(image)
+    assert predictor.fits(image.shape) == (zoom < 1.2)
+    assert len(found.points) == len(expected.points) > 5
+    assert found.points == pytest.approx(expected.points / zoom, abs=1e-9)
+    assert found.scores == pytest.approx(expected.scores)
+    assert found.areas == pytest.approx(np.maximum(expected.areas / zoom**2, 1), abs=0.5)
+    assert found.class_map.shape == image.shape[:2]
+    centres = [((np.arange(side) + 0.5) * zoom).astype(int) for side in image.shape[:2]]
+    assert np.array_equal(found.class_map, expected.class_map[np.ix_(*centres)])
+    (batched, _) = Predictor(model, ["object"]).predict_batch([image, image], ["a", "b"])
+    assert np.array_equal(batched.class_map, found.class_map)
+    assert batched.points == pytest.approx(found.points)
+
+
+def test_a_checkpoints_zoom_is_taken_up(tmp_path):
+    for zoom in (2, "odd"):
+        dataset = {**EXP_DICT["dataset"], "zoom": zoom}
+        save_checkpoint(tmp_path / f"{zoom}.pth", exp_dict={**EXP_DICT, "dataset": dataset})
+    assert Predictor.load(tmp_path / "2.pth", CPU).model.zoom == 2
+    with pytest.raises(UserError, match="dataset.zoom is 'odd'"):
+        Predictor.load(tmp_path / "odd.pth", CPU)
 
 
 def test_a_tile_that_is_too_small_is_refused():

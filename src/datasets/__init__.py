@@ -58,9 +58,9 @@ def get_dataset(
     if size != "all" and not is_whole(size, at_least=1):
         raise DataError(f"dataset_size.{split} is {size!r}; expected 'all' or a whole number of 1 or more")
     dataset_class = DATASETS[name]
-    unknown = sorted(set(options) - {"transform", "augment", *dataset_class.options})
+    known = ("name", "transform", "augment", "zoom", *dataset_class.options)
+    unknown = sorted(set(options) - set(known))
     if unknown:
-        known = ", ".join(("name", "transform", "augment", *dataset_class.options))
-        raise DataError(f"dataset.{unknown[0]} is unknown to {name}: known are {known}")
+        raise DataError(f"dataset.{unknown[0]} is unknown to {name}: known are {', '.join(known)}")
     augmented = split == "train" if augment is None else augment
     return dataset_class(split, datadir, augment_seed=seed, augmented=augmented, size=size, **options)

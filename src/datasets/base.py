@@ -62,6 +62,10 @@ class PointDataset(Dataset):
         A name in `src.datasets.transforms.TRANSFORMS`.
     augment : dict, optional
         See `src.datasets.transforms.augment_jointly`.
+    zoom : float
+        Samples are the images so many times as high and wide, and all of a sample (clicks, sizes, `augment.crop`) is in
+        their pixels: above 1 for objects that are small or close to each other, below 1 for large ones. It costs the
+        square of it in time and memory.
     **options
         What the reader takes, see its `options`.
 
@@ -86,6 +90,7 @@ class PointDataset(Dataset):
         size: int | str = "all",
         transform: str = "rgb_normalize",
         augment: dict | None = None,
+        zoom: float = 1,
         **options: object,
     ) -> None:
         self.split = split
@@ -93,7 +98,11 @@ class PointDataset(Dataset):
         self.transform = transform
         _check_transform(transform)
         _check_augment({} if augment is None else augment)
+        check_zoom(zoom)
         self.augment = augment if augmented and augment else {}
+        if zoom != 1:
+            low, high = self.augment.get("scale", (1, 1))
+            self.augment = {**self.augment, "scale": (low * zoom, high * zoom)}
         self.datadir = self._check_datadir(datadir) if self.needs_datadir else None
         self.class_names = list(self.class_names)
         self.names: list[str] = []
@@ -222,6 +231,12 @@ def _check_augment(augment: dict) -> None:
         is_good, expected = checks[key]
         if not is_good(value):
             raise DataError(f"dataset.augment.{key} is {value!r}; expected {expected}")
+
+
+def check_zoom(zoom: object) -> None:
+    """DataError if images can't be brought to so many times their size."""
+    if not _is_number(zoom) or not 1 / 8 <= zoom <= 8:
+        raise DataError(f"dataset.zoom is {zoom!r}; expected a number from 0.125 to 8, 1 for the images as they are")
 
 
 def _is_range(value: object) -> bool:

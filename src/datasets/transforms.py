@@ -35,8 +35,7 @@ def augment_jointly(
     if "scale" in augment:
         low, high = augment["scale"]
         factor = low + (high - low) * torch.rand(()).item()
-        size = [max(round(side * factor), 1) for side in image.shape[-2:]]
-        image, keypoints, roi = v2.Resize(size, antialias=True)(image, keypoints, roi)
+        image, keypoints, roi = resized(factor, image, keypoints, roi)
         # Back to the centre of a pixel: on the border of two, a flip would carry a click to the other one.
         keypoints = tv_tensors.wrap(keypoints.floor() + 0.5, like=keypoints)
     steps: list[v2.Transform] = [v2.Identity()]
@@ -54,6 +53,13 @@ def augment_jointly(
     centred = tv_tensors.wrap(keypoints - 0.5, like=keypoints)
     image, centred, roi = v2.Compose(steps)(image, centred, roi)
     return image, tv_tensors.wrap(centred + 0.5, like=centred), roi
+
+
+def resized(factor: float, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """An image and what lies on it, so many times as high and wide."""
+    size = [max(round(side * factor), 1) for side in tensors[0].shape[-2:]]
+    resize = v2.Resize(size, antialias=True)
+    return tuple(resize(tensor) for tensor in tensors)
 
 
 def normalize(image: Tensor, transform: str) -> Tensor:

@@ -23,7 +23,6 @@ def build_base(
     pretrained: str | None = None,
     freeze_batch_norm: bool | None = None,
     output_stride: int | None = None,
-    enlarge: int = 1,
 ) -> nn.Module:
     """Build a network: (N, 3, H, W) float images to (N, C, H, W) logits of the same size.
 
@@ -41,9 +40,6 @@ def build_base(
     output_stride : 8, 4 or 2, optional
         The finest of the trunk's maps that the decoder reads: finer ones for small objects. By default 8 for the FCN8
         decoder, which takes 4 too, and 4 for the pyramid (`fpn_...`), which takes all three. Not for `fcn8_vgg16`.
-    enlarge : 1, 2 or 4
-        The trunk sees the images so many times as high and wide, for objects smaller than those it was trained on; it
-        costs the square of it in time and memory. Not for `fcn8_vgg16`.
 
     Raises
     ------
@@ -56,15 +52,12 @@ def build_base(
     if output_stride not in (None, default, *others):
         allowed = " or ".join(map(str, (default, *others)))
         raise ModelError(f"model.output_stride is {output_stride!r} with {name}; expected {allowed}")
-    if enlarge not in (1, 2, 4) or (enlarge > 1 and name == "fcn8_vgg16"):
-        raise ModelError(f"model.enlarge is {enlarge!r} with {name}; expected 1, or 2 or 4 on other than fcn8_vgg16")
     finest = output_stride or default
     return BASES[name](
         1 if n_classes == 1 else n_classes + 1,
         pretrained=pretrained,
         freeze_batch_norm=freeze_batch_norm,
         used_strides=tuple(stride for stride in RESNET_CHANNELS if stride >= finest),
-        enlarge=enlarge,
     )
 
 
@@ -82,14 +75,13 @@ def _resnet(
     pretrained: str | None,
     freeze_batch_norm: bool | None,
     used_strides: tuple[int, ...],
-    enlarge: int,
 ) -> nn.Module:
     trunk = tv.get_model(f"resnet{depth}", weights=None)
     del trunk.fc
     widening = 1 if depth < 50 else 4  # the bottleneck blocks of the deeper ones
     channels = {stride: RESNET_CHANNELS[stride] * (widening if stride > 2 else 1) for stride in used_strides}
     frozen = freeze_batch_norm is not False
-    network = decoder(Trunk(f"resnet{depth}_32s", trunk, resnet_maps, channels), n_outputs, frozen, enlarge)
+    network = decoder(Trunk(f"resnet{depth}_32s", trunk, resnet_maps, channels), n_outputs, frozen)
     if pretrained is not None:
         imagenet = tv.get_model_weights(f"resnet{depth}").IMAGENET1K_V1
         load_weights(network, pretrained, imagenet, partial(_trunk_names, f"resnet{depth}_32s", ("fc.",)))
@@ -102,14 +94,13 @@ def _mobilenet_v2(
     pretrained: str | None,
     freeze_batch_norm: bool | None,
     used_strides: tuple[int, ...],
-    enlarge: int,
 ) -> nn.Module:
     trunk = tv.mobilenet_v2(weights=None)
     del trunk.classifier
     trunk.features = trunk.features[: MOBILENET_ENDS[32]]
     channels = {stride: MOBILENET_CHANNELS[stride] for stride in used_strides}
     frozen = pretrained is not None if freeze_batch_norm is None else freeze_batch_norm
-    network = decoder(Trunk("mobilenet_v2_32s", trunk, mobilenet_maps, channels), n_outputs, frozen, enlarge)
+    network = decoder(Trunk("mobilenet_v2_32s", trunk, mobilenet_maps, channels), n_outputs, frozen)
     if pretrained is not None:
         names = partial(_trunk_names, "mobilenet_v2_32s", ("classifier.", f"features.{MOBILENET_ENDS[32]}."))
         load_weights(network, pretrained, tv.MobileNet_V2_Weights.IMAGENET1K_V1, names)

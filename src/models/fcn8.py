@@ -11,14 +11,14 @@ class FCN8(TrunkNetwork):
 
     Parameters
     ----------
-    trunk, freeze_batch_norm, enlarge
+    trunk, freeze_batch_norm
         See `TrunkNetwork`.
     n_outputs : int
         Channels of the logits.
     """
 
-    def __init__(self, trunk: Trunk, n_outputs: int, freeze_batch_norm: bool, enlarge: int = 1) -> None:
-        super().__init__(trunk, freeze_batch_norm, enlarge)
+    def __init__(self, trunk: Trunk, n_outputs: int, freeze_batch_norm: bool) -> None:
+        super().__init__(trunk, freeze_batch_norm)
         for stride in self.trunk_strides:
             score = nn.Conv2d(trunk.channels[stride], n_outputs, 1)
             nn.init.normal_(score.weight, std=0.01)
@@ -33,7 +33,7 @@ class FCN8(TrunkNetwork):
     def scores(self, images: Tensor) -> dict[int, Tensor]:
         """(N, 3, H, W) images to scores (N, C, ceil(H / stride), ceil(W / stride)) by stride, not yet added up."""
         maps = self.maps(images)
-        return {s // self.enlarge: getattr(self, f"score_{s}s")(maps[s]) for s in self.trunk_strides}
+        return {s: getattr(self, f"score_{s}s")(maps[s]) for s in self.trunk_strides}
 
     def merge(self, scores: dict[int, Tensor]) -> Tensor:
         """Add up scores from coarse to fine: (N, C, h, w) logits of the finest stride."""

@@ -19,14 +19,14 @@ class FPN(TrunkNetwork):
 
     Parameters
     ----------
-    trunk, freeze_batch_norm, enlarge
+    trunk, freeze_batch_norm
         See `TrunkNetwork`.
     n_outputs : int
         Channels of the logits.
     """
 
-    def __init__(self, trunk: Trunk, n_outputs: int, freeze_batch_norm: bool, enlarge: int = 1) -> None:
-        super().__init__(trunk, freeze_batch_norm, enlarge)
+    def __init__(self, trunk: Trunk, n_outputs: int, freeze_batch_norm: bool) -> None:
+        super().__init__(trunk, freeze_batch_norm)
         finer = self.trunk_strides[:-1]
         self.decoder = nn.ModuleDict(
             {
@@ -47,7 +47,7 @@ class FPN(TrunkNetwork):
         for stride in reversed(finer):
             lateral = self.decoder[f"lateral_{stride}s"](maps[stride])
             x = torch.relu(self.decoder[f"smooth_{stride}s"](lateral + _enlarged(x, 2, lateral, "nearest")))
-        return _enlarged(self.score(x), self.trunk_strides[0] // self.enlarge, images, "bilinear")
+        return _enlarged(self.score(x), self.trunk_strides[0], images, "bilinear")
 
 
 def _enlarged(x: Tensor, factor: int, like: Tensor, mode: str) -> Tensor:

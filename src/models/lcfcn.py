@@ -44,6 +44,7 @@ class LCFCN:
     def __init__(self, exp_dict: dict, runtime: Runtime, n_steps: int = 1, stop: StopRequest | None = None) -> None:
         torch.manual_seed(exp_dict["seed"])
         self.transform = exp_dict["dataset"]["transform"]
+        self.zoom = exp_dict["dataset"].get("zoom", 1)
         options = {key: value for key, value in exp_dict["model"].items() if key not in ("name", "base")}
         self.n_classes = exp_dict["model"]["n_classes"]
         self.runtime = runtime

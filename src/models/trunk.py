@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 MOBILENET_ENDS = {2: 2, 4: 4, 8: 7, 16: 14, 32: 18}
@@ -35,16 +34,12 @@ class TrunkNetwork(nn.Module):
         It becomes part of the network.
     freeze_batch_norm : bool
         Keep batch norm in eval mode, also in training, with its affine parameters fixed.
-    enlarge : int
-        The trunk is given images so many times as high and wide, for objects that are small for it: all strides, told
-        in pixels of the images as they came, are so many times finer.
     """
 
-    def __init__(self, trunk: Trunk, freeze_batch_norm: bool, enlarge: int = 1) -> None:
+    def __init__(self, trunk: Trunk, freeze_batch_norm: bool) -> None:
         super().__init__()
         self.trunk_name = trunk.name
         self.read_maps = trunk.read_maps
-        self.enlarge = enlarge
         self.trunk_strides = sorted(trunk.channels)
         self.freeze_batch_norm = freeze_batch_norm
         setattr(self, trunk.name, trunk.module)
@@ -65,9 +60,6 @@ class TrunkNetwork(nn.Module):
 
     def maps(self, images: Tensor) -> dict[int, Tensor]:
         """(N, 3, H, W) images to the trunk's maps (N, channels, h, w) by the trunk's strides."""
-        if self.enlarge > 1:
-            # Not from corner to corner: what a place becomes must not depend on the size of the tile that it is in.
-            images = F.interpolate(images, scale_factor=self.enlarge, mode="bilinear", align_corners=False)
         return self.read_maps(getattr(self, self.trunk_name), images)
 
 
