@@ -16,7 +16,7 @@ from lcfcn.reading import BLOBS
 from src import checkpoints
 from src.bands import BandBlobs, in_context
 from src.datasets.base import check_zoom
-from src.datasets.transforms import TRANSFORMS, resized
+from src.datasets.transforms import TRANSFORMS, resized, scaled_size
 from src.defaults import TILE
 from src.errors import UserError
 from src.models import LCFCN
@@ -120,7 +120,8 @@ class Predictor:
         """The picture at the size that the network was trained on, as its data set made it."""
         if self.model.zoom == 1:
             return image
-        (zoomed,) = resized(self.model.zoom, tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1)))
+        tensor = tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
+        (zoomed,) = resized(scaled_size(tensor, self.model.zoom), tensor)
         return zoomed.permute(1, 2, 0).contiguous().numpy()
 
     def _as_it_came(self, found: Prediction, image: np.ndarray) -> Prediction:

@@ -32,16 +32,21 @@ def augment_jointly(
     image, keypoints, roi
         Clicks are in the centres of pixels again; those that a crop leaves outside stay in the list, outside.
     """
+    factor = 1.0
     if "scale" in augment:
         low, high = augment["scale"]
         factor = low + (high - low) * torch.rand(()).item()
-        image, keypoints, roi = resized(factor, image, keypoints, roi)
-        # Back to the centre of a pixel: on the border of two, a flip would carry a click to the other one.
-        keypoints = tv_tensors.wrap(keypoints.floor() + 0.5, like=keypoints)
-    steps: list[v2.Transform] = [v2.Identity()]
+    size = scaled_size(image, factor)
     if "crop" in augment:
         # An image smaller than the crop stays whole: a batch pads it, outside the region.
-        steps.append(v2.RandomCrop([min(augment["crop"], side) for side in image.shape[-2:]]))
+        size = [min(augment["crop"], side) for side in size]
+        # Cut out before it is resized, which costs far more than the rest for a small part of a large image.
+        window = [min(max(round(side / factor), 1), whole) for side, whole in zip(size, image.shape[-2:], strict=True)]
+        image, keypoints, roi = v2.RandomCrop(window)(image, keypoints, roi)
+    image, keypoints, roi = resized(size, image, keypoints, roi)
+    # Back to the centre of a pixel: on the border of two, a flip would carry a click to the other one.
+    keypoints = tv_tensors.wrap(keypoints.floor() + 0.5, like=keypoints)
+    steps: list[v2.Transform] = [v2.Identity()]
     if augment.get("hflip"):
         steps.append(v2.RandomHorizontalFlip())
     if augment.get("vflip"):
@@ -55,9 +60,13 @@ def augment_jointly(
     return image, tv_tensors.wrap(centred + 0.5, like=centred), roi
 
 
-def resized(factor: float, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """An image and what lies on it, so many times as high and wide."""
-    size = [max(round(side * factor), 1) for side in tensors[0].shape[-2:]]
+def scaled_size(image: Tensor, factor: float) -> list[int]:
+    """Height and width of an image so many times as large."""
+    return [max(round(side * factor), 1) for side in image.shape[-2:]]
+
+
+def resized(size: list[int], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """An image and what lies on it, brought to that height and width."""
     resize = v2.Resize(size, antialias=True)
     return tuple(resize(tensor) for tensor in tensors)
 
