@@ -40,7 +40,9 @@ def trainval(
         If the loss is not finite, or a file turns out damaged; the checkpoint before stays.
     """
     team = runtime.team
-    batches = EpochBatches(len(datasets["train"]), exp_dict["batch_size"], exp_dict["seed"], team)
+    batches = EpochBatches(
+        len(datasets["train"]), exp_dict["batch_size"], exp_dict["seed"], team, passes=exp_dict.get("passes", 1)
+    )
     train_loader = make_loader(datasets["train"], collate, runtime, workers=workers, batches=batches)
     val_loader = make_loader(datasets["val"], collate, runtime, workers=workers)
     with team.together():

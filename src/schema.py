@@ -10,7 +10,7 @@ from lcfcn.targets import TERMS
 from src.errors import UserError
 
 REQUIRED = ("dataset", "model", "batch_size", "max_epoch", "dataset_size", "optimizer", "lr", "seed")
-OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss", "reading")
+OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss", "reading", "passes")
 SECTIONS = {
     "dataset": ("name", "transform"),
     "model": ("name", "base", "n_classes", "pretrained"),
@@ -36,6 +36,7 @@ def check_exp_dict(exp_dict: dict) -> None:
     if exp_dict["model"]["name"] != "lcfcn":
         raise UserError(f"model.name is {exp_dict['model']['name']!r}; expected 'lcfcn', the only one there is")
     integers = {key: exp_dict[key] for key in ("batch_size", "max_epoch")}
+    integers["passes"] = exp_dict.get("passes", 1)
     integers["model.n_classes"] = exp_dict["model"]["n_classes"]
     for key, value in integers.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
