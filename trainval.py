@@ -10,7 +10,7 @@ from pathlib import Path
 
 from exp_configs import EXP_GROUPS
 from job_configs import JOB_CONFIGS
-from src import checkpoints, experiments
+from src import checkpoints, experiments, recipe
 from src.cli import Parser, run_main
 from src.datasets import collate, get_dataset
 from src.datasets.base import PointDataset
@@ -65,6 +65,8 @@ def trainval(
         )
         show = open_curves(savedir, score_list) if tensorboard and team.is_first else None
         for epoch in range(len(score_list), exp_dict["max_epoch"]):
+            if checkpoints.stopped_early(score_list):
+                break
             batches.set_epoch(epoch, first_batch=int(model.sums.get("n_batches", 0)))
             try:
                 scores = {"epoch": epoch, **model.train_on_loader(train_loader), **model.val_on_loader(val_loader)}
@@ -72,6 +74,8 @@ def trainval(
                 save(checkpoints.save_last)
                 raise
             score_list.append({**scores, "peak_memory_gib": runtime.peak_memory()})
+            if checkpoints.is_patience_over(score_list, exp_dict.get("patience")):
+                score_list[-1]["stopped_early"] = True
             model.start_epoch()
             with team.together():
                 if team.is_first and checkpoints.is_best(score_list):
@@ -80,6 +84,8 @@ def trainval(
             if show:
                 show(score_list[-1])
             print(summary(score_list), flush=True)
+            if checkpoints.stopped_early(score_list):
+                print(f"Stopped: val_mae has not improved for {exp_dict['patience']} epochs", flush=True)
             with team.together():
                 stop.check()
 
@@ -143,15 +149,19 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def prepare(exp_dict: dict, args: argparse.Namespace) -> dict[str, PointDataset]:
-    """Check all that an experiment needs, before anything is written, and return its data sets."""
+def prepare(exp_dict: dict, args: argparse.Namespace) -> tuple[dict, dict[str, PointDataset]]:
+    """Check all that an experiment needs, before anything is written; the experiment with what it leaves to the data
+    (told on lines of their own), and its data sets."""
+
+    def open_split(dataset_dict: dict, split: str = "train") -> PointDataset:
+        size = exp_dict["dataset_size"][split]
+        return get_dataset(dataset_dict, split, args.datadir, seed=exp_dict["seed"], size=size)
+
+    chosen, told = recipe.choose(exp_dict, open_split)
+    for line in told:
+        print(f"Chosen from the training images: {line}", flush=True)
     n_classes = exp_dict["model"]["n_classes"]
-    datasets = {
-        split: get_dataset(
-            exp_dict["dataset"], split, args.datadir, seed=exp_dict["seed"], size=exp_dict["dataset_size"][split]
-        )
-        for split in ("train", "val")
-    }
+    datasets = {split: open_split(chosen["dataset"], split) for split in ("train", "val")}
     if datasets["train"].n_classes != n_classes:
         raise UserError(
             f"model.n_classes is {n_classes} and the data has {datasets['train'].n_classes} classes: "
@@ -160,7 +170,7 @@ def prepare(exp_dict: dict, args: argparse.Namespace) -> dict[str, PointDataset]
     last = args.savedir_base / experiments.experiment_id(exp_dict) / checkpoints.LAST
     if os.path.exists(last) and not args.reset:
         checkpoints.load_run(last)
-    return datasets
+    return chosen, datasets
 
 
 def check_networks(exp_list: list[dict], runtime: Runtime) -> None:
@@ -186,13 +196,13 @@ def run(args: argparse.Namespace, team: Team) -> None:
         experiments.check_writable(args.savedir_base)
         prepared = [prepare(exp_dict, args) for exp_dict in exp_list]
         check_networks(exp_list, runtime)
-    for number, (exp_dict, datasets) in enumerate(zip(exp_list, prepared, strict=True), start=1):
+    for number, (exp_dict, (chosen, datasets)) in enumerate(zip(exp_list, prepared, strict=True), start=1):
         savedir = args.savedir_base / experiments.experiment_id(exp_dict)
         with team.together():
             if team.is_first:
                 experiments.open_experiment(exp_dict, args.savedir_base, reset=bool(args.reset))
-        print(f"Experiment {number} of {len(exp_list)}: {savedir}\n{json.dumps(exp_dict)}", flush=True)
-        trainval(exp_dict, savedir, datasets, runtime, args.num_workers, args.tensorboard)
+        print(f"Experiment {number} of {len(exp_list)}: {savedir}\n{json.dumps(chosen)}", flush=True)
+        trainval(chosen, savedir, datasets, runtime, args.num_workers, args.tensorboard)
         print(f"Done. Scores: {savedir / checkpoints.SCORES}  Pictures: {savedir / 'images'}", flush=True)
 
 

@@ -10,9 +10,9 @@ from lcfcn.reading import Reading, candidates, heights, smoothed
 
 THRESHOLDS = tuple(quarter / 4 for quarter in range(-12, 7))
 """In logits: probabilities of 0.05 to 0.82."""
-DEPTHS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, float("inf"))
+DEPTHS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, float("inf"))
 """In logits."""
-SMOOTHINGS = (0.0, 0.7, 1.5)
+SMOOTHINGS = (0.0, 0.7)
 """In pixels."""
 READINGS = tuple(
     sorted(

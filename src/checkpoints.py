@@ -5,8 +5,11 @@ from pathlib import Path
 
 import torch
 
+from src.datasets.base import check_zoom
+from src.datasets.transforms import TRANSFORMS
 from src.errors import UserError
 from src.files import load_tensors, save_pickle, write_whole
+from src.schema import check_exp_dict
 
 LAST, BEST = "model.pth", "model_best.pth"
 RUN = {**dict.fromkeys(("model", "opt", "schedule", "scaler", "random", "sums"), dict), "score_list": list}
@@ -64,6 +67,27 @@ def class_names(checkpoint: dict, path: Path, n_classes: int) -> list[str] | Non
     return names
 
 
+def experiment_of(checkpoint: dict, path: Path) -> dict:
+    """The experiment of a checkpoint's network, with what training found out for itself, such as its reading.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is not well formed.
+    """
+    exp_dict = checkpoint.get("exp_dict")
+    if not isinstance(exp_dict, dict):
+        raise UserError(
+            f"{path} does not say which network it holds (no 'exp_dict'): pass a checkpoint that trainval.py wrote"
+        )
+    check_exp_dict(exp_dict)
+    transform = exp_dict["dataset"]["transform"]
+    if not isinstance(transform, str) or transform not in TRANSFORMS:
+        raise UserError(f"{path} has the unknown dataset.transform {transform!r}: known are {', '.join(TRANSFORMS)}")
+    check_zoom(exp_dict["dataset"].get("zoom", 1))
+    return exp_dict
+
+
 def best_row(score_list: list[dict]) -> dict | None:
     """The first row of the best `val_score`; a score that is no number is never the best."""
     finite = [row for row in score_list if math.isfinite(row["val_score"])]
@@ -73,6 +97,17 @@ def best_row(score_list: list[dict]) -> dict | None:
 def is_best(score_list: list[dict]) -> bool:
     """Whether the last row is the best of all."""
     return best_row(score_list) is score_list[-1]
+
+
+def is_patience_over(score_list: list[dict], patience: int | None) -> bool:
+    """Whether the last so many epochs brought no better score than there was before; never without a patience."""
+    best = best_row(score_list)
+    return patience is not None and best is not None and score_list[-1]["epoch"] - best["epoch"] >= patience
+
+
+def stopped_early(score_list: list[dict]) -> bool:
+    """Whether a run ended before its last epoch because its score no longer improved."""
+    return bool(score_list) and score_list[-1].get("stopped_early", False)
 
 
 def save_epoch(savedir: Path, state: dict, score_list: list[dict], exp_dict: dict) -> bool:

@@ -156,7 +156,8 @@ def find_standings(exp_list: list[dict], savedir_base: Path) -> list[Standing]:
         known = read_job_id(savedir)
         job_id, state = jobs.get(job_name(savedir), (known, ENDED if known else NEVER))
         scores = load_plain_pickle(savedir / checkpoints.SCORES) or []
-        if not _is_alive(state) and len(scores) >= exp_dict["max_epoch"]:
+        is_over = len(scores) >= exp_dict["max_epoch"] or checkpoints.stopped_early(scores)
+        if not _is_alive(state) and is_over:
             state = DONE
         standings.append(Standing(exp_dict, savedir, job_id, state, scores))
     return standings

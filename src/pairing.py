@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lcfcn.lcfcn_loss import get_blobs
 from src import experiments, pictures
-from src.checkpoints import BEST, class_names, load_checkpoint
+from src.checkpoints import BEST, class_names, experiment_of, load_checkpoint
 from src.datasets import collate, get_dataset
 from src.datasets.base import SPLITS, DataError, PointDataset
 from src.errors import UserError
@@ -57,16 +57,17 @@ def object_sigmas(dataset: PointDataset, index: int) -> np.ndarray | None:
 
 
 def load_network(savedir_base: Path, exp_id: str, runtime: Runtime) -> tuple[dict, LCFCN, dict]:
-    """An experiment's `exp_dict`, its best network by validation, and what else its checkpoint says.
+    """An experiment as its training took it, its best network by validation, and what else its checkpoint says.
 
     Raises
     ------
     UserError
         If there is no such experiment, or its checkpoint is missing, damaged or of another network.
     """
-    (exp_dict,) = experiments.find_experiments({}, None, exp_id, savedir_base, [])
+    experiments.find_experiments({}, None, exp_id, savedir_base, [])
     path = savedir_base / exp_id / BEST
     checkpoint = load_checkpoint(path)
+    exp_dict = experiment_of(checkpoint, path)
     model = LCFCN.from_checkpoint(exp_dict, checkpoint, runtime)
     names, epoch = class_names(checkpoint, path, exp_dict["model"]["n_classes"]), checkpoint.get("epoch")
     about = {"checkpoint": BEST, "checkpoint_sha256": sha256(path), "epoch": epoch if isinstance(epoch, int) else None}
@@ -89,7 +90,8 @@ def open_split(exp_dict: dict, split: str, datadir: str | None, class_names: Seq
 
 @torch.no_grad()
 def predict_split(model: LCFCN, dataset: PointDataset, runtime: Runtime) -> list[ScoredImage]:
-    """Count and locate image by image, as validation does (see `LCFCN.val_on_batch`)."""
+    """Count and locate image by image, as validation does (see `LCFCN.val_on_batch`); places are in pixels of the
+    images as they came, before the data set's zoom."""
     model.model_base.eval()
     with _progress(make_loader(dataset, collate, runtime, workers=0), "evaluate") as bar:
         return [_predict_image(model, dataset, batch) for batch in bar]
@@ -99,14 +101,15 @@ def _predict_image(model: LCFCN, dataset: PointDataset, batch: dict) -> ScoredIm
     (blobs,) = get_blobs(model.predict_probs(batch), batch["roi"].numpy(), model.reading)
     (meta,) = batch["meta"]
     counts = blobs.max(axis=(1, 2))
+    height, width = blobs.shape[1:]
     return ScoredImage(
         index=meta["index"],
         name=meta["name"],
-        shape=blobs.shape[1:],
-        true_points=meta["point_list"].numpy().astype(np.float64),
+        shape=(round(height / model.zoom), round(width / model.zoom)),
+        true_points=meta["point_list"].numpy().astype(np.float64) / model.zoom,
         true_labels=meta["labels"].numpy(),
         true_counts=batch["counts"][0].numpy(),
-        pred_points=pictures.predicted_points(blobs),
+        pred_points=pictures.predicted_points(blobs) / model.zoom,
         pred_labels=np.repeat(np.arange(1, len(blobs) + 1), counts),
         pred_counts=counts,
         object_sigmas=object_sigmas(dataset, meta["index"]),

@@ -15,13 +15,11 @@ from lcfcn.blobs import class_masks
 from lcfcn.reading import BLOBS
 from src import checkpoints
 from src.bands import BandBlobs, in_context
-from src.datasets.base import check_zoom
-from src.datasets.transforms import TRANSFORMS, resized, scaled_size
+from src.datasets.transforms import resized, scaled_size
 from src.defaults import TILE
 from src.errors import UserError
 from src.models import LCFCN
 from src.runtime import Runtime, StopRequest
-from src.schema import check_exp_dict
 from src.tiles import GRID, as_batch, fits, probability_bands
 
 MARGIN = 64
@@ -83,7 +81,7 @@ class Predictor:
             If there is no checkpoint, or it is damaged, holds no experiment or does not fit it.
         """
         checkpoint = checkpoints.load_checkpoint(find_checkpoint(path))
-        exp_dict = _checked_experiment(checkpoint, path)
+        exp_dict = checkpoints.experiment_of(checkpoint, path)
         n_classes = exp_dict["model"]["n_classes"]
         names = checkpoints.class_names(checkpoint, path, n_classes)
         model = LCFCN.from_checkpoint(exp_dict, checkpoint, runtime)
@@ -184,20 +182,6 @@ def find_checkpoint(path: Path) -> Path:
 def default_names(n_classes: int) -> list[str]:
     """What classes are called whose names a checkpoint does not tell."""
     return ["object"] if n_classes == 1 else [f"class {k}" for k in range(1, n_classes + 1)]
-
-
-def _checked_experiment(checkpoint: dict, path: Path) -> dict:
-    exp_dict = checkpoint.get("exp_dict")
-    if not isinstance(exp_dict, dict):
-        raise UserError(
-            f"{path} does not say which network it holds (no 'exp_dict'): pass a checkpoint that trainval.py wrote"
-        )
-    check_exp_dict(exp_dict)
-    transform = exp_dict["dataset"]["transform"]
-    if not isinstance(transform, str) or transform not in TRANSFORMS:
-        raise UserError(f"{path} has the unknown dataset.transform {transform!r}: known are {', '.join(TRANSFORMS)}")
-    check_zoom(exp_dict["dataset"].get("zoom", 1))
-    return exp_dict
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from lcfcn.targets import TERMS
 from src.errors import UserError
 
 REQUIRED = ("dataset", "model", "batch_size", "max_epoch", "dataset_size", "optimizer", "lr", "seed")
-OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss", "reading", "passes")
+OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss", "reading", "passes", "patience")
 SECTIONS = {
     "dataset": ("name", "transform"),
     "model": ("name", "base", "n_classes", "pretrained"),
@@ -18,6 +18,8 @@ SECTIONS = {
 }
 MODEL_OPTIONS = ("freeze_batch_norm", "output_stride")
 LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
+AUTO = "auto"
+"""Where an experiment leaves an entry to what `src.recipe` finds in the training images."""
 VALIDATION = "validation"
 """Where an experiment leaves the reading to the validation data."""
 ADDED = {"loss": LOSS_OPTIONS, "reading": Reading._fields}
@@ -36,7 +38,7 @@ def check_exp_dict(exp_dict: dict) -> None:
     if exp_dict["model"]["name"] != "lcfcn":
         raise UserError(f"model.name is {exp_dict['model']['name']!r}; expected 'lcfcn', the only one there is")
     integers = {key: exp_dict[key] for key in ("batch_size", "max_epoch")}
-    integers["passes"] = exp_dict.get("passes", 1)
+    integers |= {key: exp_dict[key] for key in ("passes", "patience") if exp_dict.get(key, AUTO) != AUTO}
     integers["model.n_classes"] = exp_dict["model"]["n_classes"]
     for key, value in integers.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -82,9 +84,10 @@ def _check_model(model: dict) -> None:
 
 
 def _check_loss(loss: dict) -> None:
-    for key in ("spare_points", "divide_by_points"):
-        if not isinstance(loss.get(key, False), bool):
-            raise UserError(f"loss.{key} is {loss[key]!r}; expected True or False")
+    for key, others in (("spare_points", ()), ("divide_by_points", ("batch",))):
+        if not isinstance(loss.get(key, False), bool) and loss[key] not in others:
+            expected = " or ".join(["True, False" if others else "True or False", *map(repr, others)])
+            raise UserError(f"loss.{key} is {loss[key]!r}; expected {expected}")
     weights = loss.get("term_weights", {})
     if not isinstance(weights, dict) or not all(
         key in TERMS and isinstance(value, int | float) and 0 <= value < math.inf for key, value in weights.items()
