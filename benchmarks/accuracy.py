@@ -1,0 +1,276 @@
+"""How exact are recipes on images that they have not seen? Trains each with each seed under one budget; prints a table.
+
+python -m benchmarks.accuracy cells -d DATADIR --recipes ours upstream density --seeds 0 1 2 --minutes 10 --split test
+"""
+
+import argparse
+import contextlib
+import copy
+import io
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from benchmarks.accuracy_table import add_rows, draw_curve, markdown, read_rows
+from exp_configs import EXP_GROUPS, PAPER_ADAM, SHANGHAI, TRANCOS
+from lcfcn.lcfcn_loss import compute_game
+from lcfcn.metrics import bias, dense_counts, mae, rmse
+from scripts import import_points
+from src import recipe
+from src.cli import Parser, run_main
+from src.datasets import PointDataset, collate, get_dataset
+from src.errors import UserError
+from src.files import csv_text, write_bytes
+from src.models import LCFCN
+from src.pairing import predict_split
+from src.runtime import EpochBatches, Runtime, make_loader
+from src.schema import VALIDATION, check_exp_dict, override
+from src.scoring import flat_scores, tally
+
+SIGMAS = (4.0, 8.0)
+GAMES = (1, 2, 3)
+WARM_UP = 8
+"""Batches before, and batches among, those whose time tells how many fit into the budget."""
+DENSITY_SIGMA, DENSITY_SCALE = 4.0, 100.0
+"""Of the regressor: standard deviation in pixels of the network's input, and by what the density is multiplied."""
+CELLS = {"name": "points", "transform": "rgb_normalize"}
+DATASETS = {"cells": CELLS, "shanghai": {**SHANGHAI}, "cars": {**TRANCOS}}
+N_DRAWN = 100
+"""Of the cells the first hundred are to train and validate on, the others to test."""
+UPSTREAM = {"batch_size": 1, **PAPER_ADAM, "betas": PAPER_ADAM["betas"][0], "schedule": None, "loss": {}, "reading": {}}
+
+
+def recipes(data: str, mobilenet: str = "imagenet", vgg16: str = "imagenet") -> dict[str, dict]:
+    """The recipes by name, as experiments; the weights that they begin from are names or paths.
+
+    `ours`: the default for own data. `upstream`: the hyper-parameters of the authors' code (batches of 1, Adam at 1e-5,
+    no augmentation, whole images, whole blobs) on the network of `ours`; `upstream_vgg16`: on the authors' own.
+    `density`: `ours` trained to regress a density map, which locates nothing.
+    """
+    ours = copy.deepcopy(EXP_GROUPS["own"][0])
+    own = {key: ours["dataset"][key] for key in ("zoom", "augment")}
+    ours["dataset"] = {**DATASETS[data], **own}
+    ours["model"]["pretrained"] = mobilenet
+    if data == "shanghai":
+        ours["dataset"]["augment"]["vflip"] = False  # people do not stand on their heads
+    upstream = {**copy.deepcopy(ours), "dataset": DATASETS[data], **copy.deepcopy(UPSTREAM)}
+    on_vgg16 = copy.deepcopy(upstream)
+    on_vgg16["model"] |= {"base": "fcn8_vgg16", "pretrained": vgg16}
+    density = {**copy.deepcopy(ours), "loss": {}, "reading": {}}
+    return {"ours": ours, "upstream": upstream, "upstream_vgg16": on_vgg16, "density": density}
+
+
+class DensityRegressor(LCFCN):
+    """The yardstick: squared error of a density map whose sum is the count (Lempitsky & Zisserman, NIPS 2010)."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        side = torch.arange(-3 * DENSITY_SIGMA, 3 * DENSITY_SIGMA + 1)
+        bell = torch.exp(-(side**2) / (2 * DENSITY_SIGMA**2))
+        self.kernel = (torch.outer(bell, bell) / bell.sum() ** 2)[None, None]
+
+    def _loss(self, logits: torch.Tensor, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        points = (batch["points"] > 0).float()[:, None]
+        target = torch.nn.functional.conv2d(points, self.kernel, padding="same").to(logits) * DENSITY_SCALE
+        loss = ((logits - target) ** 2 * batch["roi"][:, None].to(logits)).mean()
+        return loss, {"squared_error": loss.detach()}
+
+    @torch.no_grad()
+    def scores(self, dataset: PointDataset) -> dict[str, float]:
+        """The scores of its counts."""
+        self.model_base.eval()
+        errors, games = [], []
+        for batch in tqdm(make_loader(dataset, collate, self.runtime, workers=0), desc="evaluate", leave=False):
+            found = self.model_base(self.runtime.images(batch))[0, 0].cpu() * batch["roi"][0] / DENSITY_SCALE
+            truth = dense_counts(batch["meta"][0]["point_list"].numpy(), found.shape)
+            errors.append(float(found.sum()) - int(batch["counts"].sum()))
+            games.append([compute_game(found.numpy(), truth, level) for level in GAMES])
+        by_level = {f"game_{level}": mean for level, mean in zip(GAMES, np.mean(games, axis=0), strict=True)}
+        return {
+            "mae": mae(np.array(errors)),
+            "rmse": rmse(np.array(errors)),
+            "bias": bias(np.array(errors)),
+            **by_level,
+        }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with what its training took: images seen and minutes, without validation."""
+
+    model: LCFCN
+    n_images: int
+    minutes: float
+
+
+def train(exp_dict: dict, train_set: PointDataset, args: argparse.Namespace, network: type[LCFCN]) -> Trained:
+    """Train for as many batches as the budget allows, the schedule stretched over them."""
+    runtime = Runtime(args.device)
+    passes = exp_dict.get("passes", 1)
+    batches = EpochBatches(len(train_set), exp_dict["batch_size"], exp_dict["seed"], passes=passes)
+    loader = make_loader(train_set, collate, runtime, workers=0, batches=batches)
+    if args.images:
+        n_steps = max(args.images // exp_dict["batch_size"], 1)
+    else:
+        trial = network(exp_dict, runtime, n_steps=2 * WARM_UP)
+        _train_on(trial, loader, batches, WARM_UP)
+        _, seconds = _train_on(trial, loader, batches, WARM_UP)
+        n_steps = max(round(args.minutes * 60 * WARM_UP / seconds), 1)
+    model = network(exp_dict, runtime, n_steps=n_steps)
+    n_images, seconds = _train_on(model, loader, batches, n_steps)
+    return Trained(model, n_images, seconds / 60)
+
+
+def _train_on(
+    model: LCFCN, loader: torch.utils.data.DataLoader, batches: EpochBatches, n_steps: int
+) -> tuple[int, float]:
+    """Take so many steps; the images seen, and the seconds."""
+    model.model_base.train()
+    n_images, start = 0, time.perf_counter()
+    with tqdm(zip(range(n_steps), _endless(loader, batches), strict=False), total=n_steps, leave=False) as bar:
+        for _, batch in bar:
+            bar.set_postfix(loss=f"{model.train_on_batch(batch)['train_loss']:.3g}")
+            n_images += len(batch["images"])
+    return n_images, time.perf_counter() - start
+
+
+def _endless(loader: torch.utils.data.DataLoader, batches: EpochBatches) -> Iterator[dict]:
+    """The batches of epoch after epoch."""
+    epoch = 0
+    while True:
+        batches.set_epoch(epoch)
+        yield from loader
+        epoch += 1
+
+
+@contextlib.contextmanager
+def opened(args: argparse.Namespace, seed: int, n_train: int | None) -> Iterator[tuple[str, dict]]:
+    """Where the data of one run lies and its `dataset_size`.
+
+    Of the cells, each seed draws its own training images, and as many others to validate on as there are left, at most
+    as many (Lempitsky & Zisserman); of the other data sets the first so many are taken.
+    """
+    if args.data != "cells":
+        yield args.datadir, {"train": n_train or "all", "val": "all"}
+        return
+    numbers = list(range(1, N_DRAWN + 1))
+    random.Random(seed).shuffle(numbers)
+    n = n_train or N_DRAWN // 2
+    split_of = {number: "train" if place < n else "val" for place, number in enumerate(numbers[: 2 * n])}
+    split_of |= dict.fromkeys(range(N_DRAWN + 1, 2 * N_DRAWN + 1), "test")
+    rows = [(f"{number:03d}cell.png", split) for number, split in sorted(split_of.items())]
+    with tempfile.TemporaryDirectory() as folder:
+        splits, output = Path(folder) / "splits.csv", Path(folder) / "cells"
+        write_bytes(splits, csv_text(("image", "split"), rows).encode())
+        with contextlib.redirect_stdout(io.StringIO()):
+            code = import_points.main([args.datadir, "-o", str(output), "--splits", str(splits)])
+        if code:
+            raise UserError(f"-d {args.datadir} is not the folder of the 200 cell images and their dots: check -d")
+        yield str(output), {"train": "all", "val": "all"}
+
+
+def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None) -> dict[str, object]:
+    """Train a recipe with a seed and score it: one row."""
+    exp_dict = override(recipes(args.data, args.mobilenet, args.vgg16)[name], args.set)
+    with opened(args, seed, n_train) as (datadir, sizes):
+        exp_dict = {**exp_dict, "seed": seed, "dataset_size": sizes}
+        check_exp_dict(exp_dict)
+
+        def open_split(dataset_dict: dict, split: str = "train") -> PointDataset:
+            return get_dataset(dataset_dict, split, datadir, seed=seed, size=sizes.get(split, "all"))
+
+        exp_dict, _ = recipe.choose(exp_dict, open_split)
+        train_set, val_set = (open_split(exp_dict["dataset"], split) for split in ("train", "val"))
+        trained = train(exp_dict, train_set, args, DensityRegressor if name == "density" else LCFCN)
+        if exp_dict.get("reading") == VALIDATION:
+            trained.model.val_on_loader(make_loader(val_set, collate, trained.model.runtime, workers=0))
+        scored = val_set if args.split == "val" else open_split(exp_dict["dataset"], args.split)
+        scores = score(trained.model, scored)
+    return {
+        "data": args.data,
+        "split": args.split,
+        "recipe": name,
+        "settings": " ".join(args.set),
+        "n_train": len(train_set),
+        "seed": seed,
+        **scores,
+        "images": trained.n_images,
+        "minutes": trained.minutes,
+        "parameters": sum(p.numel() for p in trained.model.model_base.parameters()),
+        "zoom": trained.model.zoom,
+        "reading": "/".join(f"{value:g}" for value in trained.model.reading) if name != "density" else "sum",
+        "device": f"{trained.model.runtime.device}, {torch.get_num_threads()} threads",
+    }
+
+
+def score(model: LCFCN, dataset: PointDataset) -> dict[str, float]:
+    """The scores of the table; NaN where a network locates nothing."""
+    if isinstance(model, DensityRegressor):
+        scores = model.scores(dataset)
+    else:
+        scores = flat_scores(tally(predict_split(model, dataset, model.runtime), dataset.n_classes, SIGMAS))
+    keys = ("mae", "rmse", "bias", *(f"game_{level}" for level in GAMES), *(f"f1_{sigma:g}" for sigma in SIGMAS))
+    return {key: scores.get(key, float("nan")) for key in keys}
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("data", choices=sorted(DATASETS))
+    parser.add_argument("-d", "--datadir", required=True, help="where the data set lies")
+    parser.add_argument("--recipes", nargs="+", default=["ours"], choices=sorted(recipes("cars")))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--minutes", type=float, help="of training, without validation and scoring")
+    budget.add_argument("--images", type=int, help="seen in training")
+    parser.add_argument(
+        "--n-train", nargs="+", type=int, default=[None], help="training images (default 50 cells, all)"
+    )
+    parser.add_argument("--split", choices=("val", "test"), default="val", help="that is scored (default val)")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="in all recipes")
+    parser.add_argument("--mobilenet", default="imagenet", metavar="PATH", help="weights that MobileNetV2 begins from")
+    parser.add_argument("--vgg16", default="imagenet", metavar="PATH", help="weights that VGG16 begins from")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--rows", type=Path, metavar="CSV", help="to which a row of each run is added at once")
+    parser.add_argument("--append", type=Path, metavar="MD", help="to which command and table are added at the end")
+    parser.add_argument("--curve", type=Path, metavar="PNG", help="error over the number of training images")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run all, a row at once, and print the table."""
+    known = read_rows(args.rows) if args.rows else []
+    rows = []
+    for n_train in args.n_train:
+        for name in args.recipes:
+            for seed in args.seeds:
+                rows.append(run_one(args, name, seed, n_train))
+                print({key: rows[-1][key] for key in ("recipe", "n_train", "seed", "mae", "minutes")}, flush=True)
+                if args.rows:
+                    add_rows(args.rows, known + rows)
+    table = markdown(rows)
+    print(table)
+    if args.append:
+        before = args.append.read_text(encoding="utf-8") if args.append.exists() else ""
+        command = " ".join(["python -m benchmarks.accuracy", *sys.argv[1:]])
+        write_bytes(args.append, f"{before}\n`{command}`\n\n{table}\n".encode())
+    if args.curve:
+        draw_curve(known + rows, args.curve)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line."""
+    args = parse_args(argv)
+    return run_main("accuracy.py", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

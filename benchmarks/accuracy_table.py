@@ -1,0 +1,111 @@
+"""The runs of benchmarks.accuracy as one table: python -m benchmarks.accuracy_table ROWS.csv... [--curve PNG]"""
+
+import argparse
+import csv
+import io
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from src.files import csv_text, write_bytes, write_whole
+
+Row = dict[str, object]
+SAME = ("data", "split", "recipe", "settings", "n_train")
+"""What the runs of one line of the table share; they differ in their seeds."""
+MEANS = {
+    "rmse": "RMSE",
+    "bias": "bias",
+    **{f"game_{level}": f"GAME({level})" for level in (1, 2, 3)},
+    "f1_4": "F1 σ=4",
+    "f1_8": "F1 σ=8",
+    "images": "images seen",
+    "minutes": "minutes",
+    "parameters": "parameters",
+}
+DECIMALS = {"f1_4": 3, "f1_8": 3, "images": 0, "parameters": 0, "minutes": 1}
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The runs of a file, none if there is none yet."""
+    if not path.exists():
+        return []
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def add_rows(path: Path, rows: list[Row]) -> None:
+    """Write the runs of a file."""
+    write_bytes(path, csv_text(rows[0], [row.values() for row in rows]).encode())
+
+
+def grouped(rows: Iterable[Row]) -> list[list[Row]]:
+    """The runs that differ in their seeds alone, together, in the order in which they came."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row[key]) for key in SAME), []).append(row)
+    return list(groups.values())
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """The table: MAE as mean ± standard deviation over the seeds, all else as means over them."""
+    header = [*SAME, "seeds", "MAE", *MEANS.values(), "zoom", "reading", "device"]
+    lines = [header, ["---"] * len(header), *map(_line, grouped(rows))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _line(group: list[Row]) -> list[str]:
+    first = group[0]
+    values = {key: np.array([float(row[key]) for row in group]) for key in ("mae", *MEANS)}
+    maes = values["mae"]
+    spread = f" ± {maes.std(ddof=1):.2f}" if len(maes) > 1 else ""
+    means = ["-" if np.isnan(values[key]).any() else f"{values[key].mean():,.{DECIMALS.get(key, 2)}f}" for key in MEANS]
+    readings = ", ".join(dict.fromkeys(str(row["reading"]) for row in group))
+    return [
+        *(str(first[key]) or "-" for key in SAME),
+        " ".join(str(row["seed"]) for row in group),
+        f"{maes.mean():.2f}{spread}",
+        *means,
+        ", ".join(dict.fromkeys(str(row["zoom"]) for row in group)),
+        readings,
+        str(first["device"]),
+    ]
+
+
+def draw_curve(rows: list[Row], path: Path) -> None:
+    """MAE over the number of annotated training images: a line a data set and recipe through the means of the seeds."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    by_line = sorted(grouped(rows), key=lambda g: [str(g[0][key]) for key in SAME[:-1]] + [int(g[0]["n_train"])])
+    for name, groups in itertools.groupby(by_line, key=lambda g: f"{g[0]['data']} {g[0]['split']}, {g[0]['recipe']}"):
+        points = [(int(g[0]["n_train"]), [float(row["mae"]) for row in g]) for g in groups]
+        n, means = [n for n, _ in points], [np.mean(maes) for _, maes in points]
+        low, high = ([abs(f(maes) - m) for (_, maes), m in zip(points, means, strict=True)] for f in (min, max))
+        axes.errorbar(n, means, yerr=[low, high], marker="o", capsize=3, label=name)
+    axes.set(xlabel="annotated training images", ylabel="MAE (bars: least and most of the seeds)", ylim=(0, None))
+    axes.set_xscale("log")
+    ticks = sorted({int(row["n_train"]) for row in rows})
+    axes.set_xticks(ticks, [str(n) for n in ticks], minor=False)
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend()
+    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=120))
+
+
+def main() -> None:
+    """Print the table of all files' runs, and draw the curve if it is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="+", type=Path)
+    parser.add_argument("--curve", type=Path, help="a PNG of the error over the number of training images")
+    args = parser.parse_args()
+    rows = [row for path in args.rows for row in read_rows(path)]
+    print(markdown(rows))
+    if args.curve:
+        draw_curve(rows, args.curve)
+
+
+if __name__ == "__main__":
+    main()
