@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,8 @@ from pathlib import Path
 import lcfcn_haven
 import pytest
 from helpers_runs import make_run
+
+from src import checkpoints
 
 
 def of_haven():
@@ -130,6 +133,17 @@ def fake_squeue(folder, monkeypatch, *lines, code=0):
     script.write_text(f"#!/bin/sh\nprintf '%s\\n' {' '.join(map(repr, lines))} {'>&2' if code else ''}\nexit {code}\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/bin")
+
+
+def test_a_job_whose_run_stopped_early_is_completed(hr, tmp_path, monkeypatch):
+    savedir = make_run(tmp_path / "runs", "max_epoch=9", maes=[1.0, 2.0])
+    rows = pickle.loads((savedir / checkpoints.SCORES).read_bytes())
+    rows[-1]["stopped_early"] = True
+    checkpoints.save_pickle(savedir / checkpoints.SCORES, rows)
+    (savedir / "job_dict.json").write_text(json.dumps({"job_id": "5", "command": "python trainval.py"}))
+    fake_squeue(tmp_path, monkeypatch, "77 PENDING")
+    (row,) = hr.ResultManager(str(tmp_path / "runs"), verbose=0).get_job_summary()
+    assert row["job_state"] == "COMPLETED"
 
 
 def test_states_of_jobs_are_what_the_queue_and_the_scores_say(hr, tmp_path, monkeypatch):

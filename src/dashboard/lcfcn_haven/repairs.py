@@ -201,7 +201,7 @@ def _job_summary(self: Any, **_: object) -> list[dict]:  # noqa: ANN401
         raise ToldError(f"SLURM does not answer: {answer.stderr.strip().splitlines()[-1]}")
     states = dict(line.split() for line in answer.stdout.splitlines())
     for row in rows:
-        ended = "COMPLETED" if row["epochs"] == row["exp_dict"].get("max_epoch") else "FAILED"
+        ended = "COMPLETED" if row.pop("is_over") else "FAILED"
         row["job_state"] = states.get(row["job_id"], ended) if row["job_id"] else "NOT SUBMITTED"
     return rows
 
@@ -209,12 +209,14 @@ def _job_summary(self: Any, **_: object) -> list[dict]:  # noqa: ANN401
 def _job_row(exp_dict: dict, savedir: Path) -> dict:
     job, log = savedir / "job_dict.json", savedir / "logs.txt"
     job_dict = json.loads(job.read_text()) if job.exists() else {}
+    rows = score_list(savedir)
     return {
         "exp_dict": exp_dict,
         "exp_id": savedir.name,
+        "is_over": len(rows) == exp_dict.get("max_epoch") or any(row.get("stopped_early") for row in rows),
         "job_id": str(job_dict.get("job_id", "")),
         "command": str(job_dict.get("command", "")),
-        "epochs": len(score_list(savedir)),
+        "epochs": len(rows),
         "logs": log.read_text(errors="replace").splitlines()[-10:] if log.exists() else [],
     }
 

@@ -1,0 +1,172 @@
+import copy
+import json
+
+import numpy as np
+import pytest
+from helpers_data import make_trancos
+
+import trainval
+from exp_configs import EXP_GROUPS
+from src import checkpoints, experiments, jobs, recipe
+from src.datasets.base import Record
+from src.models import LCFCN
+
+OWN = EXP_GROUPS["own"][0]
+
+
+class Images:
+    """Stands in for training images, all alike."""
+
+    def __init__(self, n, size=(256, 256), points=((5.5, 5.5),)):
+        self.n, self.size, self.points = n, size, np.array(points, dtype=float).reshape(-1, 2)
+
+    def __len__(self):
+        return self.n
+
+    def prepared(self, index):
+        assert 0 <= index < self.n
+        roi = np.ones(self.size, dtype=bool)
+        return Record(np.zeros((*self.size, 3), np.uint8), self.points, np.ones(len(self.points), int), roi)
+
+
+def lattice(distance, n=6):
+    return [(distance * row + 0.5, distance * col + 0.5) for row in range(n) for col in range(n)]
+
+
+def chosen(images, **entries):
+    return recipe.choose({**OWN, **entries}, lambda dataset_dict: images)
+
+
+@pytest.mark.parametrize(("distance", "zoom"), [(40, 1), (10, 1), (9, 2), (5, 2), (4, 4), (1, 4)])
+def test_neighbours_are_brought_apart_by_the_least_zoom(distance, zoom):
+    exp_dict, told = chosen(Images(3, points=lattice(distance)))
+    assert exp_dict["dataset"]["zoom"] == zoom
+    assert f"{distance:.1f} pixels" in told[0]
+
+
+def test_a_quarter_of_the_clicks_decides_about_the_zoom():
+    far = [(1000.5, 1000.5 + 50 * k) for k in range(6)]
+    close = [(0.5, 0.5), (0.5, 3.5)]  # a quarter of 8, so that the 25th percentile lies just above theirs
+    assert chosen(Images(2, points=far + close))[0]["dataset"]["zoom"] == 1
+    assert chosen(Images(2, points=far + close + [(0.5, 6.5)]))[0]["dataset"]["zoom"] == 4
+
+
+@pytest.mark.parametrize("points", [[], [(3.5, 4.5)]])
+def test_images_without_neighbours_stay_as_large_as_they_are(points):
+    exp_dict, told = chosen(Images(2, points=points))
+    assert exp_dict["dataset"]["zoom"] == 1
+    assert "no image has two clicks" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "distance", "crop"),
+    [((256, 300), 40, 256), ((250, 300), 40, 224), ((250, 300), 9, 384), ((20, 90), 40, 32), ((900, 900), 40, 384)],
+)
+def test_a_crop_fits_the_zoomed_images_and_the_trunk(size, distance, crop):
+    assert chosen(Images(2, size, lattice(distance)))[0]["dataset"]["augment"]["crop"] == crop
+
+
+@pytest.mark.parametrize(("n", "passes"), [(5, 80), (50, 8), (360, 1), (1000, 1)])
+def test_an_epoch_is_long_enough(n, passes):
+    exp_dict, told = chosen(Images(n))
+    assert exp_dict["passes"] == passes
+    assert f"the {n} training images" in told[-1]
+
+
+def test_what_is_given_is_kept_and_no_image_is_read_for_it():
+    given = copy.deepcopy(OWN)
+    given["dataset"]["zoom"], given["dataset"]["augment"]["crop"], given["passes"] = 1.5, 100, 3
+    assert recipe.choose(given, None) == (given, [])
+    exp_dict, told = chosen(Images(3), dataset=given["dataset"])
+    assert exp_dict["dataset"] == given["dataset"]
+    assert len(told) == 1
+
+
+def test_the_images_are_looked_at_as_they_are_and_the_experiment_stays_as_it_was():
+    asked = []
+
+    def open_train(dataset_dict):
+        asked.append(dataset_dict)
+        return Images(3)
+
+    before = copy.deepcopy(OWN)
+    recipe.choose(OWN, open_train)
+    assert before == OWN
+    assert asked == [{"name": "points", "transform": "rgb_normalize"}]
+
+
+# Whole runs.
+
+SMALL = ["model.pretrained=None", "max_epoch=6", "patience=2", "passes=2"]
+
+
+def run(tmp_path, *overrides):
+    if not (tmp_path / "data").exists():
+        make_trancos(tmp_path / "data", size=(48, 64))
+    dataset = {**OWN["dataset"], "name": "trancos"}
+    code = trainval.main(
+        ["-e", "own", "-d", str(tmp_path / "data"), "-sb", str(tmp_path / "runs"), "--device", "cpu"]
+        + ["--set", f"dataset={dataset}", *SMALL, *overrides]
+    )
+    (savedir,) = [p for p in sorted((tmp_path / "runs").iterdir()) if len(p.name) == 32]
+    return code, savedir
+
+
+def set_scores(monkeypatch, maes):
+    """Let validation find these MAEs, one an epoch."""
+    left = iter(maes)
+
+    def val_on_loader(self, loader):
+        mae = next(left)
+        return {"val_mae": mae, "val_score": -mae, "val_seconds": 0.0}
+
+    monkeypatch.setattr(LCFCN, "val_on_loader", val_on_loader)
+
+
+def test_a_run_says_what_it_chose_keeps_it_in_the_checkpoint_and_its_name_stays(tmp_path, capsys):
+    code, savedir = run(tmp_path, "max_epoch=1")
+    assert code == 0
+    out = capsys.readouterr().out
+    assert "Chosen from the training images: dataset.zoom=" in out
+    assert "Chosen from the training images: dataset.augment.crop=" in out
+    exp_dict = json.loads((savedir / "exp_dict.json").read_text())
+    assert exp_dict["dataset"]["zoom"] == exp_dict["dataset"]["augment"]["crop"] == "auto"
+    assert experiments.experiment_id(exp_dict) == savedir.name
+    kept = checkpoints.load_checkpoint(savedir / checkpoints.BEST)["exp_dict"]
+    assert kept["dataset"]["zoom"] in recipe.ZOOMS
+    assert kept["dataset"]["augment"]["crop"] % recipe.GRID == 0
+    assert kept["reading"] != "validation"
+
+
+def test_a_run_ends_when_its_patience_is_over_and_is_done_then(tmp_path, capsys, monkeypatch):
+    set_scores(monkeypatch, [5.0, 4.0, 4.5, 4.0, 1.0])
+    code, savedir = run(tmp_path)
+    assert code == 0
+    rows = checkpoints.load_run(savedir / checkpoints.LAST)["score_list"]
+    assert [row["val_mae"] for row in rows] == [5.0, 4.0, 4.5, 4.0]
+    assert [row.get("stopped_early") for row in rows] == [None, None, None, True]
+    assert "val_mae has not improved for 2 epochs" in capsys.readouterr().out
+    assert run(tmp_path)[0] == 0  # neither goes on, nor asks for a fifth score
+    assert len(checkpoints.load_run(savedir / checkpoints.LAST)["score_list"]) == 4
+    monkeypatch.setattr(jobs, "find_jobs", lambda names: {})
+    (standing,) = jobs.find_standings([json.loads((savedir / "exp_dict.json").read_text())], savedir.parent)
+    assert standing.state == jobs.DONE
+
+
+def test_a_run_that_goes_on_improving_is_not_ended(tmp_path, monkeypatch):
+    set_scores(monkeypatch, [5.0, 4.0, 4.5, 3.0, 3.5, 2.0])
+    _, savedir = run(tmp_path)
+    rows = checkpoints.load_run(savedir / checkpoints.LAST)["score_list"]
+    assert len(rows) == 6
+    assert not checkpoints.stopped_early(rows)
+
+
+@pytest.mark.parametrize("value", ["patience=0", "patience=2.5", "patience=True", "passes=0", "passes=often"])
+def test_wrong_values_are_one_line(tmp_path, capsys, value):
+    key = value.partition("=")[0]
+    code = trainval.main(["-e", "own", "-d", "x", "-sb", str(tmp_path), "--set", value])
+    err = capsys.readouterr().err
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"{key} is " in err
+    assert "expected a whole number of 1 or more" in err
