@@ -1,4 +1,4 @@
-"""What the default recipe leaves to the data: the entries of an experiment that are "auto", from its training images."""
+"""What the default recipe leaves to the data: entries of an experiment that are "auto", from its training images."""
 
 import copy
 from collections.abc import Callable
