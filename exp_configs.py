@@ -89,16 +89,17 @@ EXP_GROUPS = {
         {
             "dataset": {
                 **SHANGHAI,
-                "zoom": 2,
-                "augment": {"scale": [0.6, 1.2], "crop": 384, "hflip": True, "jitter": 0.3},
+                "zoom": 1.5,
+                "augment": {"scale": [0.5, 1.1], "crop": 384, "hflip": True, "jitter": 0.3},
             },
-            "model": model("fpn_mobilenet_v2"),
+            "model": model("fpn_mobilenet_v2", freeze_batch_norm=False),
             "batch_size": 4,
             "passes": 7,
-            "max_epoch": 6,
+            "max_epoch": 8,
             "dataset_size": ALL,
             **LIGHT_ADAMW,
             "lr": 1e-3,
+            "warm_up": 0.1,
             "loss": CLEAR_OF_POINTS,
             "reading": "validation",
             "seed": 0,
@@ -125,7 +126,7 @@ EXP_GROUPS = {
     "own": hu.cartesian_exp_group(
         {
             "dataset": OWN,
-            "model": model("fpn_mobilenet_v2"),
+            "model": model("fpn_mobilenet_v2", freeze_batch_norm=False),
             "batch_size": 4,
             "passes": "auto",
             "max_epoch": 20,
@@ -133,6 +134,7 @@ EXP_GROUPS = {
             "dataset_size": ALL,
             **LIGHT_ADAMW,
             "lr": 1e-3,
+            "warm_up": 0.1,
             "loss": CLEAR_OF_POINTS,
             "reading": "validation",
             "seed": 0,

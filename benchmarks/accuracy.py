@@ -45,7 +45,10 @@ CELLS = {"name": "points", "transform": "rgb_normalize"}
 DATASETS = {"cells": CELLS, "shanghai": {**SHANGHAI}, "cars": {**TRANCOS}}
 N_DRAWN = 100
 """Of the cells the first hundred are to train and validate on, the others to test."""
-UPSTREAM = {"batch_size": 1, **PAPER_ADAM, "betas": PAPER_ADAM["betas"][0], "schedule": None, "loss": {}, "reading": {}}
+UPSTREAM = {
+    **{"batch_size": 1, **PAPER_ADAM, "betas": PAPER_ADAM["betas"][0], "schedule": None},
+    **{"passes": 1, "warm_up": 0, "loss": {}, "reading": {}},
+}
 
 
 def recipes(data: str, mobilenet: str = "imagenet", vgg16: str = "imagenet") -> dict[str, dict]:
@@ -62,9 +65,10 @@ def recipes(data: str, mobilenet: str = "imagenet", vgg16: str = "imagenet") -> 
     if data == "shanghai":
         ours["dataset"]["augment"]["vflip"] = False  # people do not stand on their heads
     upstream = {**copy.deepcopy(ours), "dataset": DATASETS[data], **copy.deepcopy(UPSTREAM)}
+    del upstream["model"]["freeze_batch_norm"]  # the authors keep that of their pretrained trunk
     on_vgg16 = copy.deepcopy(upstream)
     on_vgg16["model"] |= {"base": "fcn8_vgg16", "pretrained": vgg16}
-    density = {**copy.deepcopy(ours), "loss": {}, "reading": {}}
+    density = {**copy.deepcopy(ours), "loss": {}, "reading": {}, "warm_up": 0}
     return {"ours": ours, "upstream": upstream, "upstream_vgg16": on_vgg16, "density": density}
 
 

@@ -100,7 +100,7 @@ def compute_lcfcn_loss(
     gathered from the logits, so that the backward pass costs one map. From a GPU the logits, the points and the region
     are copied to the host at once, and pixels and weights back at once. Equal input gives equal output.
     """
-    batch, points, roi_mask, host = _to_batch("logits", logits, points, roi_mask)
+    batch, points, roi_mask, host = to_batch("logits", logits, points, roi_mask)
     options = _Options(reduction, spare_points, divide_by_points, term_weights, return_terms)
     return _compute(batch, _probs(host), points, roi_mask, _logits_towards, _logits_against, options)
 
@@ -140,7 +140,7 @@ def compute_loss(
     NonFiniteError
         If a probability is NaN or infinite.
     """
-    batch, points, roi_mask, host = _to_batch("probs", probs, points, roi_mask)
+    batch, points, roi_mask, host = to_batch("probs", probs, points, roi_mask)
     low, high = host.aminmax()
     if not 0 <= low <= high <= 1:
         raise ValueError(
@@ -218,7 +218,7 @@ class _Options:
         return {"mean": by_image.mean, "sum": by_image.sum, "none": by_image.clone}[self.reduction]()
 
 
-def _to_batch(
+def to_batch(
     name: str, output: Tensor, points: Tensor, roi_mask: Tensor | None
 ) -> tuple[Tensor, np.ndarray, np.ndarray, Tensor]:
     """Check the inputs: (N, C, H, W) on its device; classes and region (N, H, W) and the output itself on the host."""

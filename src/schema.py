@@ -10,7 +10,7 @@ from lcfcn.targets import TERMS
 from src.errors import UserError
 
 REQUIRED = ("dataset", "model", "batch_size", "max_epoch", "dataset_size", "optimizer", "lr", "seed")
-OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss", "reading", "passes", "patience")
+OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss", "reading", "passes", "patience", "warm_up")
 SECTIONS = {
     "dataset": ("name", "transform"),
     "model": ("name", "base", "n_classes", "pretrained"),
@@ -52,6 +52,9 @@ def check_exp_dict(exp_dict: dict) -> None:
         _check_keys(section, found, (), options)
     _check_loss(exp_dict.get("loss", {}))
     _check_reading(_section(exp_dict, "reading"))
+    warm_up = exp_dict.get("warm_up", 0)
+    if not isinstance(warm_up, int | float) or isinstance(warm_up, bool) or not 0 <= warm_up <= 1:
+        raise UserError(f"warm_up is {warm_up!r}; expected the share of the training's steps, from 0 to 1")
     if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
         raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
     if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:

@@ -114,7 +114,7 @@ def test_imports_inside_the_library_point_one_way(module, allowed):
 
 
 def test_every_module_of_the_library_has_its_place():
-    named = {"__init__", "watershed", "subflood", "metrics", "reading", "choice", "blobs", "targets", "lcfcn_loss"}
+    named = {"__init__", "watershed", "subflood", "metrics", "reading", "choice", "blobs", "targets", "lcfcn_loss"} | {"warm_up"}
     assert {Path(path).stem for path in python_files("lcfcn")} == named
 
 

@@ -116,6 +116,20 @@ def ask_to_stop_at_step(step, number, monkeypatch):
     return steps
 
 
+def test_the_first_share_of_the_steps_warms_up_also_in_a_run_that_goes_on(tmp_path, monkeypatch):
+    assert train(tmp_path / "a", "warm_up=0.5") == 0
+    first, second = scores(only_savedir(tmp_path / "a"))
+    assert first["train_loss"] == first["train_warm_up"] > 0
+    assert "train_point_level" not in first
+    assert "train_warm_up" not in second
+    assert second["train_point_level"] > 0
+    with monkeypatch.context() as patch:
+        ask_to_stop_at_step(2, signal.SIGINT, patch)
+        assert train(tmp_path / "b", "warm_up=0.5") == 130
+    assert train(tmp_path / "b", "warm_up=0.5") == 0
+    assert same(outcome(tmp_path / "a"), outcome(tmp_path / "b"))
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGUSR2, START_AGAIN)]
 )

@@ -14,6 +14,7 @@ from lcfcn.choice import READINGS, ReadingChoice, best_reading
 from lcfcn.lcfcn_loss import LCFCNLoss, NonFiniteError, blobs2points, compute_game, get_blobs
 from lcfcn.metrics import dense_counts, mae, rmse
 from lcfcn.reading import BLOBS, Reading
+from lcfcn.warm_up import compute_warm_up_loss
 from src import pictures
 from src.datasets.transforms import denormalize
 from src.distributed import Team
@@ -54,6 +55,7 @@ class LCFCN:
         self.opt = make_optimizer(exp_dict, parameters, fused=runtime.is_cuda)
         self.scaler = runtime.make_scaler()
         self.schedule = make_schedule(exp_dict, self.opt, n_steps)
+        self.n_warm_up = round(exp_dict.get("warm_up", 0) * n_steps)
         self.loss = LCFCNLoss(**exp_dict.get("loss", {}))
         self.chooses_reading = exp_dict.get("reading") == VALIDATION
         self.reading = BLOBS if self.chooses_reading else Reading(**exp_dict.get("reading", {}))
@@ -175,7 +177,12 @@ class LCFCN:
             ) from None
 
     def _loss(self, logits: torch.Tensor, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        # Of the schedule, since it knows how many steps were taken before the run went on from a checkpoint.
+        is_warm = self.schedule.last_epoch >= self.n_warm_up
         try:
+            if not is_warm:
+                loss = compute_warm_up_loss(logits, batch["points"], batch["roi"])
+                return loss, {"warm_up": loss.detach()}
             return self.loss(logits, batch["points"], batch["roi"], return_terms=True)
         except NonFiniteError as error:
             raise _not_finite("loss", batch["meta"][error.index]) from None

@@ -1,0 +1,68 @@
+"""A loss for the first steps of a training: a bump at each click, from which every pixel of the image learns.
+
+The LCFCN loss pushes up the clicks, and down what the network takes for objects: as long as it cannot tell them apart,
+that is the same features up and down. Bumps (as in "Objects as Points", Zhou et al. 2019, section 3) give it features
+first, by which the LCFCN loss then finds blobs.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from lcfcn.lcfcn_loss import to_batch
+
+SIGMA = 4.0
+"""Standard deviation of a bump in pixels."""
+WEIGHT = 5.0
+"""How much more than the background the top of a bump weighs: else a rare object is best taken for background."""
+
+
+def compute_warm_up_loss(logits: Tensor, points: Tensor, roi_mask: Tensor | None = None) -> Tensor:
+    """Cross-entropy of a network's probabilities with bumps at the clicks.
+
+    Parameters
+    ----------
+    logits, points, roi_mask
+        As in `lcfcn.lcfcn_loss.compute_lcfcn_loss`.
+
+    Returns
+    -------
+    loss : () float32 tensor
+        Sum over the pixels inside the region, divided by the number of clicks and by half the weight of a bump.
+
+    Raises
+    ------
+    ValueError, NonFiniteError
+        As `compute_lcfcn_loss`.
+    """
+    batch, points, inside, _ = to_batch("logits", logits, points, roi_mask)
+    n_classes = max(batch.shape[1] - 1, 1)
+    bumps = np.stack([[_bumps(image == k) for k in range(1, n_classes + 1)] for image in np.where(inside, points, 0)])
+    top = bumps.max(axis=1, keepdims=True)
+    # Where bumps of several classes overlap, they share what the highest one leaves of the background.
+    shares = bumps * (top / np.maximum(bumps.sum(axis=1, keepdims=True), np.finfo(float).tiny))
+    targets, weights = (
+        torch.from_numpy(values.astype(np.float32)).to(batch.device)
+        for values in (np.concatenate([1 - top, shares], axis=1), (1 + WEIGHT * top) * inside[:, None])
+    )
+    log_probs = _log_probs(batch.float())
+    n_clicks = max(np.count_nonzero(points[inside]), 1)
+    return -(targets * log_probs * weights).sum() / (n_clicks * WEIGHT * np.pi * SIGMA**2)
+
+
+def _bumps(clicks: np.ndarray) -> np.ndarray:
+    """(H, W) heights: 1 at the clicks, less with the distance to the nearest."""
+    if not clicks.any():
+        return np.zeros(clicks.shape)
+    return np.exp(-(distance_transform_edt(~clicks) ** 2) / (2 * SIGMA**2))
+
+
+def _log_probs(logits: Tensor) -> Tensor:
+    """(N, K + 1, H, W), the background first; a single channel is an object's."""
+    return (
+        torch.cat([F.logsigmoid(-logits), F.logsigmoid(logits)], dim=1)
+        if logits.shape[1] == 1
+        else logits.log_softmax(1)
+    )
