@@ -101,15 +101,16 @@ def _predict_image(model: LCFCN, dataset: PointDataset, batch: dict) -> ScoredIm
     (blobs,) = get_blobs(model.predict_probs(batch), batch["roi"].numpy(), model.reading)
     (meta,) = batch["meta"]
     counts = blobs.max(axis=(1, 2))
-    height, width = blobs.shape[1:]
+    # The zoom but for the rounding of the zoomed size, which would carry points over the border.
+    factors = np.divide(blobs.shape[1:], meta["size"])
     return ScoredImage(
         index=meta["index"],
         name=meta["name"],
-        shape=(round(height / model.zoom), round(width / model.zoom)),
-        true_points=meta["point_list"].numpy().astype(np.float64) / model.zoom,
+        shape=meta["size"],
+        true_points=meta["point_list"].numpy().astype(np.float64) / factors,
         true_labels=meta["labels"].numpy(),
         true_counts=batch["counts"][0].numpy(),
-        pred_points=pictures.predicted_points(blobs) / model.zoom,
+        pred_points=pictures.predicted_points(blobs) / factors,
         pred_labels=np.repeat(np.arange(1, len(blobs) + 1), counts),
         pred_counts=counts,
         object_sigmas=object_sigmas(dataset, meta["index"]),

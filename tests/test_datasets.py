@@ -47,7 +47,7 @@ def check_contract(sample, n_classes):
     assert (counts.shape, counts.dtype) == ((n_classes,), torch.int64)
     assert roi.dtype == torch.bool
     assert type(images) is type(points) is type(roi) is type(meta["point_list"]) is torch.Tensor
-    assert set(meta) == {"index", "name", "path", "point_list", "labels"}
+    assert set(meta) == {"index", "name", "path", "size", "point_list", "labels"}
     assert meta["point_list"].shape == (counts.sum(), 2)
     assert (meta["point_list"].dtype, meta["labels"].dtype) == (torch.float32, torch.int64)
     rows, cols = meta["point_list"].long().T

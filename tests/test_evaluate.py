@@ -21,16 +21,17 @@ from src.errors import UserError
 from src.models import LCFCN
 from src.pairing import ScoredImage
 from src.pictures import PREDICTED_COLOUR, TRUE_COLOUR
+from src.predictor import Predictor
 from src.runtime import Runtime, make_loader
 
 ROOT = Path(__file__).parent.parent
 N_VAL = 6
 
 
-def write_experiment(savedir_base, n_classes, class_names=None):
+def write_experiment(savedir_base, *overrides, n_classes, class_names=None):
     """An experiment whose network was never trained, but sees something; returns its folder and validation scores."""
-    overrides = [f"dataset.n_classes={n_classes}", f"model.n_classes={n_classes}", f"dataset_size.val={N_VAL}"]
-    exp_dict = schema.override(EXP_GROUPS["demo"][0], [*SMALL, *overrides])
+    sizes = [f"dataset.n_classes={n_classes}", f"model.n_classes={n_classes}", f"dataset_size.val={N_VAL}"]
+    exp_dict = schema.override(EXP_GROUPS["demo"][0], [*SMALL, *sizes, *overrides])
     savedir = experiments.open_experiment(exp_dict, savedir_base, reset=False)
     runtime = Runtime("cpu")
     model = LCFCN(exp_dict, runtime)
@@ -129,6 +130,26 @@ def test_one_class_likewise(of_one_class, tmp_path, capsys):
     assert [row["sigma"] for row in report["all"]["sweep"]] == [1, 2, 2.5, 3, 4, 6, 8, 12, 16, 24, 32]
     table = (out / "scores_val.md").read_text(encoding="utf-8")
     assert capsys.readouterr().out == f"{table}\nWritten into {out}\n"
+
+
+@pytest.mark.parametrize(("side", "zoom"), [(64, 2), (65, 1.5), (75, 0.5)])
+def test_places_are_in_pixels_of_the_images_before_their_zoom(tmp_path, side, zoom):
+    savedir, scores = write_experiment(tmp_path, f"dataset.image_size={side}", f"dataset.zoom={zoom}", n_classes=2)
+    runtime = Runtime("cpu")
+    exp_dict, model, about = pairing.load_network(tmp_path, savedir.name, runtime)
+    dataset = pairing.open_split(exp_dict, "val", None, about["class_names"])
+    images = pairing.predict_split(model, dataset, runtime)
+    found = scoring.flat_scores(scoring.tally(images, 2, [4.0]))
+    assert found["mae"] == scores["val_mae"]
+    predictor = Predictor(model, dataset.class_names)
+    for image in images:
+        record = dataset.prepared(image.index)
+        assert image.shape == record.image.shape[:2] == (side, side)
+        assert np.abs(image.true_points - record.point_list).max() <= 0.75 / min(zoom, 1)
+        prediction = predictor.predict(record.image)
+        np.testing.assert_allclose(image.pred_points, prediction.points[:, ::-1], atol=1e-9)
+        assert (image.pred_points < image.shape).all()
+    assert sum(len(image.pred_points) for image in images) > 10
 
 
 def test_the_report_says_what_was_scored(evaluated):

@@ -41,8 +41,8 @@ class PointDataset(Dataset):
 
     A sample is a dict of `images` (3, H, W) float32, normalised; `points` (H, W) int64, 0 = nothing, k = a click on
     an object of class k; `counts` (K,) int64, the clicks in this crop and region, two on one pixel counted twice;
-    `roi` (H, W) bool, True = inside; `meta` with `index`, `name`, `path`, and the clicks as `point_list` (n, 2)
-    float32 (row, col) and `labels` (n,) int64.
+    `roi` (H, W) bool, True = inside; `meta` with `index`, `name`, `path`, `size` (height and width before zoom and
+    augmentation), and the clicks as `point_list` (n, 2) float32 (row, col) and `labels` (n,) int64.
 
     A reader sets `names` and `paths`, one a sample, and gives `read(index)`. An index may come as (epoch, index), and
     alone means epoch 0: the augmentation depends on its seed, the epoch and the index alone, not on workers or the
@@ -143,13 +143,14 @@ class PointDataset(Dataset):
     def __getitem__(self, key: int | tuple[int, int]) -> dict:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         index = range(len(self))[index]
-        image, keypoints, labels, roi = self._tensors(self.prepared(index))
+        record = self.prepared(index)
+        image, keypoints, labels, roi = self._tensors(record)
         if self.augment:
             with torch.random.fork_rng(devices=[]):
                 # Not torch.manual_seed, which would reseed the GPUs too.
                 torch.default_generator.manual_seed(_mixed_seed(self.augment_seed, epoch, index))
                 image, keypoints, roi = augment_jointly(self.augment, image, keypoints, roi)
-        meta = {"index": index, "name": self.names[index], "path": str(self.paths[index])}
+        meta = {"index": index, "name": self.names[index], "path": str(self.paths[index]), "size": record.roi.shape}
         return self._sample(image, keypoints, labels, roi, meta)
 
     def count(self, index: int) -> int:
