@@ -8,6 +8,7 @@ import contextlib
 import copy
 import io
 import random
+import shlex
 import sys
 import tempfile
 import time
@@ -249,7 +250,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace, command: str) -> None:
     """Run all, a row at once, and print the table."""
     known = read_rows(args.rows) if args.rows else []
     rows = []
@@ -264,7 +265,6 @@ def run(args: argparse.Namespace) -> None:
     print(table)
     if args.append:
         before = args.append.read_text(encoding="utf-8") if args.append.exists() else ""
-        command = " ".join(["python -m benchmarks.accuracy", *sys.argv[1:]])
         write_bytes(args.append, f"{before}\n`{command}`\n\n{table}\n".encode())
     if args.curve:
         draw_curve(known + rows, args.curve)
@@ -273,7 +273,8 @@ def run(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
     args = parse_args(argv)
-    return run_main("accuracy.py", lambda: run(args))
+    command = shlex.join(["python", "-m", "benchmarks.accuracy", *(sys.argv[1:] if argv is None else argv)])
+    return run_main("accuracy.py", lambda: run(args, command))
 
 
 if __name__ == "__main__":

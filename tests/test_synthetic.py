@@ -189,7 +189,10 @@ def test_it_travels_to_a_worker_without_its_cache():
         ({"n_classes": 3}, "n_classes is 3"),
         ({"n_classes": "2"}, "n_classes is '2'"),
         ({"seed": -1}, "seed is -1"),
-        ({"colour": "red"}, "dataset.colour is unknown to synthetic: known are name, transform, augment, zoom, image_size"),
+        (
+            {"colour": "red"},
+            "dataset.colour is unknown to synthetic: known are name, transform, augment, zoom, image_size",
+        ),
     ],
 )
 def test_what_cannot_be_painted_is_refused(options, word):
