@@ -75,12 +75,16 @@ EXP_GROUPS = {
     "trancos_light": hu.cartesian_exp_group(
         {
             "dataset": {**TRANCOS, "augment": SEEN_FROM_ABOVE},
-            "model": model("fcn8_mobilenet_v2", output_stride=4),
+            "model": model("fpn_mobilenet_v2", freeze_batch_norm=False),
             "batch_size": 4,
-            "max_epoch": 30,
+            "passes": 2,
+            "max_epoch": 20,
             "dataset_size": ALL,
             **LIGHT_ADAMW,
-            "lr": 5e-4,
+            "lr": 1e-3,
+            "warm_up": 0.1,
+            "loss": CLEAR_OF_POINTS,
+            "reading": "validation",
             "seed": 0,
         }
     ),
