@@ -1,6 +1,7 @@
-"""Score counts and locations on a split: of an experiment's best network, or of any tool's points.csv.
+"""Score counts and locations on a split: of an experiment's best network, ready weights, or any tool's points.csv.
 
 python scripts/evaluate.py -sb SAVEDIR_BASE -ei EXP_ID -d DATADIR --split test
+python scripts/evaluate.py -c NAME|CHECKPOINT -d DATADIR --split test -o OUT
 python scripts/evaluate.py --predictions points.csv -d DATADIR --dataset points --split test -o OUT
 """
 
@@ -12,8 +13,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src import pairing, scoring  # noqa: E402
+from src.checkpoints import find_checkpoint  # noqa: E402
 from src.cli import Parser, run_main  # noqa: E402
 from src.datasets import DATASETS, PointDataset, get_dataset  # noqa: E402
+from src.defaults import CHECKPOINT_HELP  # noqa: E402
 from src.files import make_folder  # noqa: E402
 from src.runtime import PRECISIONS, Runtime  # noqa: E402
 from src.schema import override  # noqa: E402
@@ -45,6 +48,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("-sb", "--savedir_base", type=Path, help="where experiments are saved")
     parser.add_argument("-ei", "--exp_id", help="the experiment, by the name of its folder there")
+    parser.add_argument("-c", "--checkpoint", type=Path, help=CHECKPOINT_HELP)
     parser.add_argument("--predictions", type=Path, metavar="CSV", help="points of any tool: image,x,y,class")
     parser.add_argument("--counts", type=Path, metavar="CSV", help="counts to score instead: image,class,count")
     parser.add_argument("--dataset", choices=sorted(DATASETS), help="the kind of data, with --predictions")
@@ -72,26 +76,37 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def check_args(parser: Parser, args: argparse.Namespace) -> None:
     """Exit with one line if the arguments do not go together."""
-    if (args.predictions is None) == (args.savedir_base is None or args.exp_id is None):
-        parser.error("say what to score, one thing: -sb SAVEDIR_BASE with -ei EXP_ID, or --predictions CSV")
+    is_experiment = args.savedir_base is not None and args.exp_id is not None
+    if [is_experiment, args.checkpoint is not None, args.predictions is not None].count(True) != 1:
+        parser.error(
+            "say what to score, one thing: -sb SAVEDIR_BASE with -ei EXP_ID, -c NAME|CHECKPOINT, or --predictions CSV"
+        )
     if args.predictions is None and (args.counts or args.dataset or args.set):
         parser.error("--counts, --dataset and --set go with --predictions: an experiment knows its data")
-    if args.predictions is not None and (args.savedir_base or args.exp_id):
-        parser.error("-sb and -ei do not go with --predictions: leave one of both out")
+    if not is_experiment and (args.savedir_base or args.exp_id):
+        other = "-c" if args.predictions is None else "--predictions"
+        parser.error(f"-sb and -ei do not go with {other}: leave one of both out")
     if args.predictions is not None and not (args.dataset and args.out):
         parser.error("--predictions needs --dataset NAME and -o OUT")
+    if args.checkpoint is not None and not args.out:
+        parser.error("-c needs -o OUT")
     if args.seed < 0:
         parser.error(f"--seed is {args.seed}; expected 0 or more")
 
 
-def of_experiment(args: argparse.Namespace) -> tuple[PointDataset, list[pairing.ScoredImage], dict]:
-    """Predict the split with the experiment's best network."""
+def of_network(args: argparse.Namespace) -> tuple[PointDataset, list[pairing.ScoredImage], dict]:
+    """Predict the split with the experiment's best network, or with that of the checkpoint."""
     runtime = Runtime(args.device, args.precision)
-    exp_dict, model, about = pairing.load_network(args.savedir_base, args.exp_id, runtime)
+    if args.checkpoint is None:
+        experiment = {"exp_id": args.exp_id}
+        exp_dict, model, about = pairing.load_best(args.savedir_base, args.exp_id, runtime)
+    else:
+        experiment = {}
+        exp_dict, model, about = pairing.load_network(find_checkpoint(args.checkpoint), runtime)
     dataset = pairing.open_split(exp_dict, args.split, args.datadir, about.pop("class_names"))
     make_folder(args.out)
     images = pairing.predict_split(model, dataset, runtime)
-    source = {"exp_id": args.exp_id, **about, "precision": args.precision, "device": runtime.device.type}
+    source = {**experiment, **about, "precision": args.precision, "device": runtime.device.type}
     return dataset, images, {"source": source, "dataset": exp_dict["dataset"]}
 
 
@@ -118,7 +133,7 @@ def run(args: argparse.Namespace) -> None:
     sigmas = list(dict.fromkeys(args.sigmas))
     if args.out is None:
         args.out = args.savedir_base / args.exp_id / "evaluation"
-    dataset, images, about = of_experiment(args) if args.predictions is None else of_predictions(args)
+    dataset, images, about = of_network(args) if args.predictions is None else of_predictions(args)
     found = scoring.tally(images, dataset.n_classes, sigmas)
     report = {**about, "split": args.split, **scoring.score(found, dataset.class_names, sigmas, args.seed)}
     make_folder(args.out)

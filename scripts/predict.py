@@ -1,6 +1,6 @@
 """Count and locate objects on pictures with a trained network.
 
-python scripts/predict.py IMAGE|FOLDER|GLOB... -c CHECKPOINT|EXPERIMENT_DIR -o OUT
+python scripts/predict.py IMAGE|FOLDER|GLOB... -c NAME|CHECKPOINT|EXPERIMENT_DIR -o OUT
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.cli import Parser, run_main  # noqa: E402
-from src.defaults import MAX_PIXELS, PRECISIONS, TILE  # noqa: E402
+from src.defaults import CHECKPOINT_HELP, MAX_PIXELS, PRECISIONS, TILE  # noqa: E402
 
 EPILOG = """It writes counts.csv (image,class,count; a row also for none), points.csv (image,x,y,class,score,area: the
 centre of the blob's middle pixel, the mean probability over the blob, its pixels), overlays/IMAGE.png, what --export
@@ -24,7 +24,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders, or patterns in quotes")
-    parser.add_argument("-c", "--checkpoint", required=True, type=Path, help="a checkpoint, or an experiment's folder")
+    parser.add_argument("-c", "--checkpoint", required=True, type=Path, help=CHECKPOINT_HELP)
     parser.add_argument("-o", "--out", required=True, type=Path, help="the folder to write into")
     parser.add_argument("--recursive", action="store_true", help="look into sub-folders too")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")

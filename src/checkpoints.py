@@ -1,6 +1,7 @@
 """Checkpoints: what a run needs to go on as if it had never stopped, and the best network so far."""
 
 import math
+import os
 from pathlib import Path
 
 import torch
@@ -15,6 +16,40 @@ LAST, BEST = "model.pth", "model_best.pth"
 RUN = {**dict.fromkeys(("model", "opt", "schedule", "scaler", "random", "sums"), dict), "score_list": list}
 """What a run needs to go on, and its type."""
 SCORES, BEST_SCORES = "score_list.pkl", "score_list_best.pkl"
+READY = Path(__file__).parents[1] / "results" / "weights"
+"""Where ready weights lie, which are found by their name alone."""
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The file that `-c` names.
+
+    Parameters
+    ----------
+    path : Path
+        A checkpoint; or an experiment's folder, of which it is the best checkpoint or else the last; or, where nothing
+        lies at that path, the name of ready weights, without the ending.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if os.path.isdir(path):
+        for name in (BEST, LAST):
+            if os.path.isfile(path / name):
+                return path / name
+        raise UserError(
+            f"{path} holds no {BEST} and no {LAST}; expected a checkpoint or the folder of an experiment: check -c"
+        )
+    if os.path.lexists(path):
+        return path
+    known = {file.stem: file for file in sorted(READY.glob("*.pth"))}
+    if str(path) in known:
+        return known[str(path)]
+    raise UserError(
+        f"there is no {path}; expected a checkpoint, the folder of an experiment, or the name of ready weights "
+        f"({', '.join(known) or 'none are there'}): check -c"
+    )
 
 
 def load_checkpoint(path: Path) -> dict:

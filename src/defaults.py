@@ -6,3 +6,4 @@ TILE = 1536
 """Side of what the trunk is given at once when it predicts, in pixels."""
 MAX_PIXELS = 500_000_000
 """Larger images are refused by their header."""
+CHECKPOINT_HELP = "a checkpoint, an experiment's folder, or the name of ready weights in results/weights"

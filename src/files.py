@@ -54,6 +54,14 @@ def csv_text(header: Iterable[str], rows: Iterable[Iterable]) -> str:
     return text.getvalue()
 
 
+def markdown_rows(rows: list[list[str]]) -> list[str]:
+    """The lines of a Markdown table whose columns line up; the first row is its header."""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
 def save_pickle(path: Path, data: object) -> None:
     """Write what Haven's `load_pkl` reads."""
     write_whole(path, lambda file: pickle.dump(data, file))

@@ -56,21 +56,26 @@ def object_sigmas(dataset: PointDataset, index: int) -> np.ndarray | None:
 # An experiment's network
 
 
-def load_network(savedir_base: Path, exp_id: str, runtime: Runtime) -> tuple[dict, LCFCN, dict]:
-    """An experiment as its training took it, its best network by validation, and what else its checkpoint says.
+def load_best(savedir_base: Path, exp_id: str, runtime: Runtime) -> tuple[dict, LCFCN, dict]:
+    """`load_network` of an experiment's best network by validation; UserError also if there is no such experiment."""
+    experiments.find_experiments({}, None, exp_id, savedir_base, [])
+    return load_network(savedir_base / exp_id / BEST, runtime)
+
+
+def load_network(path: Path, runtime: Runtime) -> tuple[dict, LCFCN, dict]:
+    """An experiment as its training took it, the network of its checkpoint, and what else the checkpoint says.
 
     Raises
     ------
     UserError
-        If there is no such experiment, or its checkpoint is missing, damaged or of another network.
+        If the checkpoint is missing, damaged or of another network.
     """
-    experiments.find_experiments({}, None, exp_id, savedir_base, [])
-    path = savedir_base / exp_id / BEST
     checkpoint = load_checkpoint(path)
     exp_dict = experiment_of(checkpoint, path)
     model = LCFCN.from_checkpoint(exp_dict, checkpoint, runtime)
     names, epoch = class_names(checkpoint, path, exp_dict["model"]["n_classes"]), checkpoint.get("epoch")
-    about = {"checkpoint": BEST, "checkpoint_sha256": sha256(path), "epoch": epoch if isinstance(epoch, int) else None}
+    epoch = epoch if isinstance(epoch, int) else None
+    about = {"checkpoint": path.name, "checkpoint_sha256": sha256(path), "epoch": epoch}
     return exp_dict, model, {**about, "class_names": names}
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,7 +70,7 @@ class Predictor:
 
     @classmethod
     def load(cls, path: Path, runtime: Runtime, *, tile: int = TILE, stop: StopRequest | None = None) -> "Predictor":
-        """Build the network of a checkpoint, or of an experiment's folder (its best, else its last), with its weights.
+        """Build the network that `checkpoints.find_checkpoint` finds, with its weights.
 
         Nothing but the checkpoint is needed: the pretrained weights that training began from are not looked for.
 
@@ -80,7 +79,7 @@ class Predictor:
         UserError
             If there is no checkpoint, or it is damaged, holds no experiment or does not fit it.
         """
-        checkpoint = checkpoints.load_checkpoint(find_checkpoint(path))
+        checkpoint = checkpoints.load_checkpoint(checkpoints.find_checkpoint(path))
         exp_dict = checkpoints.experiment_of(checkpoint, path)
         n_classes = exp_dict["model"]["n_classes"]
         names = checkpoints.class_names(checkpoint, path, n_classes)
@@ -164,19 +163,6 @@ class Predictor:
             areas=np.concatenate([table.areas for table in tables]),
             class_map=class_map,
         )
-
-
-def find_checkpoint(path: Path) -> Path:
-    """The file itself, or the best or else the last checkpoint of an experiment's folder; UserError without one."""
-    if not os.path.isdir(path):
-        return path
-    for name in (checkpoints.BEST, checkpoints.LAST):
-        if os.path.isfile(path / name):
-            return path / name
-    raise UserError(
-        f"{path} holds no {checkpoints.BEST} and no {checkpoints.LAST}; expected a checkpoint or the folder of an "
-        "experiment: check -c"
-    )
 
 
 def default_names(n_classes: int) -> list[str]:

@@ -20,7 +20,7 @@ from lcfcn import metrics
 from src import pictures
 from src.datasets.base import PointDataset
 from src.errors import UserError
-from src.files import csv_text, make_folder, write_bytes, write_whole
+from src.files import csv_text, make_folder, markdown_rows, write_bytes, write_whole
 from src.pairing import ScoredImage
 
 GAME_LEVELS = (0, 1, 2, 3)
@@ -229,7 +229,7 @@ def score_table(report: dict) -> str:
         f"Of {source_text(report['source'])}. In brackets: 95 % interval over images ({n_empty} of them without an "
         "object). A dash: nothing defines that score here.",
         "",
-        *_rows(
+        *markdown_rows(
             [
                 ["score", *blocks],
                 *(
@@ -242,7 +242,7 @@ def score_table(report: dict) -> str:
     for name, block in blocks.items():
         keys = ("precision", "recall", "f1", "tp", "fp", "fn")
         rows = [[name_of(row["sigma"]), *(_text(row[key]) for key in keys)] for row in block["sweep"]]
-        lines += ["", f"Located within sigma pixels ({name}):", "", *_rows([["sigma", *keys], *rows])]
+        lines += ["", f"Located within sigma pixels ({name}):", "", *markdown_rows([["sigma", *keys], *rows])]
     return "\n".join(lines) + "\n"
 
 
@@ -250,15 +250,9 @@ def source_text(source: dict) -> str:
     """What was scored, in words."""
     if "exp_id" in source:
         return f"experiment {source['exp_id']}, {source['checkpoint']} of epoch {_text(source['epoch'])}"
+    if "checkpoint" in source:
+        return f"the network {source['checkpoint']} of epoch {_text(source['epoch'])}"
     return f"the predictions {source['predictions']}"
-
-
-def _rows(rows: list[list[str]]) -> list[str]:
-    """A Markdown table whose columns line up."""
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
 def _cell(scored: dict | None) -> str:

@@ -219,7 +219,7 @@ def test_any_tools_points_score_as_the_experiments_own(evaluated, tmp_path):
     """Nothing is lost on the way through points.csv."""
     savedir, _, out, report = evaluated
     runtime = Runtime("cpu")
-    exp_dict, model, _ = pairing.load_network(savedir.parent, savedir.name, runtime)
+    exp_dict, model, _ = pairing.load_best(savedir.parent, savedir.name, runtime)
     dataset = pairing.open_split(exp_dict, "val", None, None)
     rows = ["image,x,y,class,score"]
     for image in pairing.predict_split(model, dataset, runtime):
@@ -711,7 +711,7 @@ def test_the_scatter_draws_each_count_in_its_place(monkeypatch, tmp_path):
 
 
 def test_classes_that_are_too_few_are_refused(experiment):
-    exp_dict, _, _ = pairing.load_network(experiment[0].parent, experiment[0].name, Runtime("cpu"))
+    exp_dict, _, _ = pairing.load_best(experiment[0].parent, experiment[0].name, Runtime("cpu"))
     exp_dict["dataset"]["n_classes"] = 1
     with pytest.raises(UserError, match="has the classes object, and the network learned 2 of them"):
         pairing.open_split(exp_dict, "val", None, None)
