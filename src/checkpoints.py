@@ -102,6 +102,12 @@ def class_names(checkpoint: dict, path: Path, n_classes: int) -> list[str] | Non
     return names
 
 
+def epoch_of(checkpoint: dict) -> int | None:
+    """The epoch that a checkpoint's network is of, if it says so."""
+    epoch = checkpoint.get("epoch")
+    return epoch if isinstance(epoch, int) else None
+
+
 def experiment_of(checkpoint: dict, path: Path) -> dict:
     """The experiment of a checkpoint's network, with what training found out for itself, such as its reading.
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lcfcn.lcfcn_loss import get_blobs
 from src import experiments, pictures
-from src.checkpoints import BEST, class_names, experiment_of, load_checkpoint
+from src.checkpoints import BEST, class_names, epoch_of, experiment_of, load_checkpoint
 from src.datasets import collate, get_dataset
 from src.datasets.base import SPLITS, DataError, PointDataset
 from src.errors import UserError
@@ -73,9 +73,8 @@ def load_network(path: Path, runtime: Runtime) -> tuple[dict, LCFCN, dict]:
     checkpoint = load_checkpoint(path)
     exp_dict = experiment_of(checkpoint, path)
     model = LCFCN.from_checkpoint(exp_dict, checkpoint, runtime)
-    names, epoch = class_names(checkpoint, path, exp_dict["model"]["n_classes"]), checkpoint.get("epoch")
-    epoch = epoch if isinstance(epoch, int) else None
-    about = {"checkpoint": path.name, "checkpoint_sha256": sha256(path), "epoch": epoch}
+    names = class_names(checkpoint, path, exp_dict["model"]["n_classes"])
+    about = {"checkpoint": path.name, "checkpoint_sha256": sha256(path), "epoch": epoch_of(checkpoint)}
     return exp_dict, model, {**about, "class_names": names}
 
 

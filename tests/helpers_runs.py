@@ -1,12 +1,19 @@
 """Folders of experiments as trainval.py leaves them, without training."""
 
+import torch
 from PIL import Image
 
+from benchmarks.kill_test import SMALL
 from exp_configs import EXP_GROUPS
 from src import checkpoints, experiments, schema
+from src.datasets import collate, get_dataset
+from src.models import LCFCN
+from src.runtime import Runtime, make_loader
 
 PAINT = (200, 0, 200)
 """The colour of each picture, which no plot has."""
+N_VAL = 6
+"""Validation images of `write_experiment`."""
 
 
 def make_run(savedir_base, *overrides, maes, group="trancos_light"):
@@ -22,3 +29,21 @@ def make_run(savedir_base, *overrides, maes, group="trancos_light"):
     (savedir / "images").mkdir(exist_ok=True)
     Image.new("RGB", (90, 30), PAINT).save(savedir / "images" / "00000_picture.png")
     return savedir
+
+
+def write_experiment(savedir_base, n_classes, class_names=None, overrides=()):
+    """An experiment whose network was never trained, but sees something; returns its folder and validation scores."""
+    sizes = [f"dataset.n_classes={n_classes}", f"model.n_classes={n_classes}", f"dataset_size.val={N_VAL}"]
+    exp_dict = schema.override(EXP_GROUPS["demo"][0], [*SMALL, *sizes, *overrides])
+    savedir = experiments.open_experiment(exp_dict, savedir_base, reset=False)
+    runtime = Runtime("cpu")
+    model = LCFCN(exp_dict, runtime)
+    for name, parameter in model.model_base.named_parameters():
+        if name.startswith("score") and name.endswith("weight"):
+            torch.nn.init.normal_(parameter, std=20)
+    dataset = get_dataset(exp_dict["dataset"], "val", None, size=N_VAL)
+    scores = model.val_on_loader(make_loader(dataset, collate, runtime, workers=0))
+    network = {"model": model.get_state_dict()["model"], "exp_dict": model.with_reading(exp_dict), "epoch": 7}
+    network |= {"class_names": class_names or dataset.class_names}
+    checkpoints.write_whole(savedir / checkpoints.BEST, lambda file: torch.save(network, file))
+    return savedir, scores

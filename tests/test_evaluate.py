@@ -7,43 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from helpers_data import add_trancos_image, make_trancos
+from helpers_runs import N_VAL, write_experiment
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.kill_test import SMALL
-from exp_configs import EXP_GROUPS
 from scripts import evaluate
-from src import checkpoints, experiments, pairing, schema, scoring
-from src.datasets import collate, get_dataset
+from src import pairing, scoring
+from src.datasets import get_dataset
 from src.errors import UserError
-from src.models import LCFCN
 from src.pairing import ScoredImage
 from src.pictures import PREDICTED_COLOUR, TRUE_COLOUR
 from src.predictor import Predictor
-from src.runtime import Runtime, make_loader
+from src.runtime import Runtime
 
 ROOT = Path(__file__).parent.parent
-N_VAL = 6
-
-
-def write_experiment(savedir_base, *overrides, n_classes, class_names=None):
-    """An experiment whose network was never trained, but sees something; returns its folder and validation scores."""
-    sizes = [f"dataset.n_classes={n_classes}", f"model.n_classes={n_classes}", f"dataset_size.val={N_VAL}"]
-    exp_dict = schema.override(EXP_GROUPS["demo"][0], [*SMALL, *sizes, *overrides])
-    savedir = experiments.open_experiment(exp_dict, savedir_base, reset=False)
-    runtime = Runtime("cpu")
-    model = LCFCN(exp_dict, runtime)
-    for name, parameter in model.model_base.named_parameters():
-        if name.startswith("score") and name.endswith("weight"):
-            torch.nn.init.normal_(parameter, std=20)
-    dataset = get_dataset(exp_dict["dataset"], "val", None, size=N_VAL)
-    scores = model.val_on_loader(make_loader(dataset, collate, runtime, workers=0))
-    network = {"model": model.get_state_dict()["model"], "exp_dict": exp_dict, "epoch": 7}
-    network |= {"class_names": class_names or dataset.class_names}
-    checkpoints.write_whole(savedir / checkpoints.BEST, lambda file: torch.save(network, file))
-    return savedir, scores
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +112,11 @@ def test_one_class_likewise(of_one_class, tmp_path, capsys):
 
 @pytest.mark.parametrize(("side", "zoom"), [(64, 2), (65, 1.5), (75, 0.5)])
 def test_places_are_in_pixels_of_the_images_before_their_zoom(tmp_path, side, zoom):
-    savedir, scores = write_experiment(tmp_path, f"dataset.image_size={side}", f"dataset.zoom={zoom}", n_classes=2)
+    savedir, scores = write_experiment(
+        tmp_path, n_classes=2, overrides=[f"dataset.image_size={side}", f"dataset.zoom={zoom}"]
+    )
     runtime = Runtime("cpu")
-    exp_dict, model, about = pairing.load_network(tmp_path, savedir.name, runtime)
+    exp_dict, model, about = pairing.load_best(tmp_path, savedir.name, runtime)
     dataset = pairing.open_split(exp_dict, "val", None, about["class_names"])
     images = pairing.predict_split(model, dataset, runtime)
     found = scoring.flat_scores(scoring.tally(images, 2, [4.0]))
@@ -499,6 +479,11 @@ def test_broken_counts_are_one_line(trancos, tmp_path, capsys, counts, message):
         (["-sb", "runs"], "say what to score, one thing"),
         (["-sb", "runs", "-ei", "a", "--predictions", "p.csv"], "say what to score, one thing"),
         (["-ei", "a", "--predictions", "p.csv"], "do not go with --predictions"),
+        (["-sb", "runs", "-ei", "a", "-c", "net.pth"], "say what to score, one thing"),
+        (["-c", "net.pth", "--predictions", "p.csv"], "say what to score, one thing"),
+        (["-ei", "a", "-c", "net.pth", "-o", "out"], "do not go with -c"),
+        (["-c", "net.pth"], "-c needs -o OUT"),
+        (["-c", "net.pth", "-o", "out"], "there is no net.pth"),
         (["--predictions", "p.csv", "--dataset", "trancos"], "needs --dataset NAME and -o OUT"),
         (["-sb", "runs", "-ei", "a", "--dataset", "trancos"], "go with --predictions"),
         (["-sb", "runs", "-ei", "a", "--sigmas", "-4"], "'-4' is no reach"),

@@ -143,16 +143,17 @@ def test_scoring_knows_the_pairing_and_not_the_other_way_round():
     assert "src.scoring" not in imports_of("src/pairing.py")
 
 
-@pytest.mark.parametrize("path", ["src/schema.py", "src/predictor.py", "src/counting.py"])
+@pytest.mark.parametrize("path", ["src/schema.py", "src/predictor.py", "src/counting.py", "src/release.py"])
 def test_predicting_does_not_wait_for_haven(path):
     assert not within(imports_of(path), "haven", "src.experiments")
 
 
-def test_help_and_wrong_arguments_of_predict_wait_for_nothing_slow():
-    source = (ROOT / "scripts/predict.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize("script", ["predict", "export"])
+def test_help_and_wrong_arguments_wait_for_nothing_slow(script):
+    source = (ROOT / f"scripts/{script}.py").read_text(encoding="utf-8")
     at_start = "\n".join(line for line in source.splitlines() if not line.startswith("    from src"))
-    names = imported(at_start, "scripts.predict") | imports_of("src/cli.py") | imports_of("src/defaults.py")
-    slow = ("torch", "numpy", "lcfcn", "src.counting", "src.runtime", "src.predictor", "src.images")
+    names = imported(at_start, f"scripts.{script}") | imports_of("src/cli.py") | imports_of("src/defaults.py")
+    slow = ("torch", "numpy", "lcfcn", "src.counting", "src.release", "src.runtime", "src.predictor", "src.images")
     assert not within(names, *slow)
 
 

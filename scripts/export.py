@@ -1,0 +1,51 @@
+"""Make ready weights of a trained network: one file that predicts, and a card that says what it is.
+
+python scripts/export.py EXPERIMENT_DIR|CHECKPOINT -o results/weights/NAME.pth
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from src.cli import Parser, run_main  # noqa: E402
+from src.defaults import CHECKPOINT_HELP  # noqa: E402
+
+EPILOG = """It writes NAME.pth (weights, experiment, class names, validation scores; nothing of the optimizer), NAME.md
+(the card), and with --onnx NAME.onnx. Weights in results/weights are known to predict.py and evaluate.py by their name:
+-c NAME."""
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help=CHECKPOINT_HELP)
+    parser.add_argument("-o", "--out", required=True, type=Path, metavar="NAME.pth", help="the file to write")
+    parser.add_argument("--half", action="store_true", help="16 bits a weight: half the size")
+    parser.add_argument("--onnx", action="store_true", help="write NAME.onnx too")
+    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    args = parser.parse_args(argv)
+    if args.out.suffix != ".pth":
+        parser.error(f"-o is {args.out}; expected a file that ends in .pth")
+    return args
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write what the command line asks for, and say what."""
+    from src import release  # torch takes seconds, which --help need not wait for
+
+    for file in release.export(args.source, args.out, half=args.half, onnx=args.onnx, force=args.force):
+        print(f"{file}: {file.stat().st_size:,} bytes")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; 0 is well, 2 a user's mistake."""
+    args = parse_args(argv)
+    return run_main("export.py", lambda: run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,327 @@
+import hashlib
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import scipy.special
+import torch
+from helpers_runs import N_VAL, write_experiment
+
+from lcfcn.lcfcn_loss import get_blobs
+from lcfcn.reading import Reading
+from scripts import evaluate, export
+from src import checkpoints
+from src.datasets import get_dataset
+from src.errors import UserError
+from src.files import load_plain_pickle
+from src.predictor import Predictor
+from src.runtime import Runtime
+from src.tiles import as_batch
+
+SECRET = "/home/someone/private"
+OVERRIDES = ["model.base=fpn_resnet18", "model.output_stride=8", "dataset.zoom=2", "reading=validation"]
+ROOT = Path(export.__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    """A folder as trainval.py leaves it, whose training began from weights in a private folder."""
+    savedir, scores = write_experiment(tmp_path_factory.mktemp("runs"), n_classes=2, overrides=OVERRIDES)
+    rows = [{"epoch": epoch, "train_loss": 1.0, **scores, "val_mae": scores["val_mae"] + 7 - epoch} for epoch in (6, 7)]
+    checkpoints.save_pickle(savedir / checkpoints.SCORES, rows)
+    best = checkpoints.load_checkpoint(savedir / checkpoints.BEST)
+    best["exp_dict"]["model"]["pretrained"] = f"{SECRET}/start.pth"
+    best["opt"] = {"state": {}}
+    torch.save(best, savedir / checkpoints.BEST)
+    return savedir
+
+
+@pytest.fixture(scope="module")
+def ready(experiment, tmp_path_factory):
+    """The folder of ready weights, with full.pth, and half.pth with its ONNX file."""
+    folder = tmp_path_factory.mktemp("made") / "weights"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "READY", folder)
+        assert run(experiment, "-o", folder / "full.pth") == 0
+        assert run(experiment, "-o", folder / "half.pth", "--half", "--onnx") == 0
+        yield folder
+
+
+def run(*arguments):
+    return export.main([str(argument) for argument in arguments])
+
+
+def failure(capsys, *arguments):
+    """The one line that a user's mistake prints."""
+    try:
+        code = run(*arguments)
+    except SystemExit as error:
+        code = error.code
+    err = capsys.readouterr().err
+    assert (code, err.count("\n")) == (2, 1), err
+    return err
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+def load_predictor(path):
+    return Predictor.load(Path(path), Runtime("cpu"))
+
+
+@pytest.fixture(scope="module")
+def images(experiment):
+    """Pictures that the network was to count, as they came."""
+    exp_dict = load(experiment / checkpoints.BEST)["exp_dict"]
+    dataset = get_dataset(exp_dict["dataset"], "val", None, size=2)
+    return [dataset.prepared(index).image for index in range(len(dataset))]
+
+
+def found_by(path, images):
+    predictor = load_predictor(path)
+    return [predictor.predict(image) for image in images]
+
+
+# The weights
+
+
+def test_they_find_what_the_experiment_finds(experiment, ready, images):
+    for before, after in zip(found_by(experiment, images), found_by("full", images), strict=True):
+        assert len(before.points) > 3
+        np.testing.assert_array_equal(after.points, before.points)
+        np.testing.assert_array_equal(after.labels, before.labels)
+        np.testing.assert_array_equal(after.scores, before.scores)
+        np.testing.assert_array_equal(after.class_map, before.class_map)
+
+
+def test_the_file_holds_what_predicting_and_scoring_need_and_nothing_else(experiment, ready):
+    best, full = load(experiment / checkpoints.BEST), load(ready / "full.pth")
+    assert set(full) == {"model", "exp_dict", "class_names", "epoch", "scores"}
+    assert full["class_names"] == ["disc", "ellipse"]
+    assert full["epoch"] == 7
+    best["exp_dict"]["model"]["pretrained"] = "start.pth"
+    assert full["exp_dict"] == best["exp_dict"]
+    assert full["exp_dict"]["reading"] != {}
+    *_, row = load_plain_pickle(experiment / checkpoints.SCORES)
+    names = ["val_mae", "val_mae_1", "val_mae_2", "val_rmse", "val_game_1", "val_game_2", "val_game_3"]
+    assert full["scores"] == {name: row[name] for name in names}
+    for name, value in full["model"].items():
+        assert torch.equal(value, best["model"][name])
+        assert value.dtype == best["model"][name].dtype
+
+
+def test_half_is_rounded_once_and_float32_again_once_loaded(ready, images):
+    full, half = load(ready / "full.pth")["model"], load(ready / "half.pth")["model"]
+    assert {value.dtype for value in half.values()} == {torch.float16, torch.int64}
+    counters = [name for name, value in half.items() if not value.is_floating_point()]
+    assert counters == [name for name in full if name.endswith("num_batches_tracked")]
+    assert (ready / "half.pth").stat().st_size < 0.52 * (ready / "full.pth").stat().st_size
+    loaded = load_predictor("half").model.model_base.state_dict()
+    for name, value in loaded.items():
+        assert value.dtype == full[name].dtype
+        assert torch.equal(value, half[name].to(value.dtype))
+        torch.testing.assert_close(value, full[name], rtol=2**-11, atol=2**-25)
+    batch = as_batch(images, ["a", "b"], "rgb_normalize")
+    probs = [load_predictor(name).model.predict_probs(batch) for name in ("full", "half")]
+    assert np.abs(probs[0] - probs[1]).mean() < 0.01
+
+
+def test_no_path_of_this_machine_is_in_a_file(experiment, ready):
+    private = [SECRET, str(experiment.parent), str(ROOT), str(Path(torch.__file__).parents[1]), "site-packages"]
+    assert SECRET.encode() in (experiment / checkpoints.BEST).read_bytes()
+    files = sorted(ready.iterdir())
+    assert [file.name for file in files] == ["full.md", "full.pth", "half.md", "half.onnx", "half.pth"]
+    for file in files:
+        content = file.read_bytes()
+        assert not [path for path in private if path.encode() in content], file.name
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "left"),
+    [(None, None), ("imagenet", "imagenet"), ("../weights/a.pth", "a.pth"), (r"C:\me\a.pth", "a.pth")],
+)
+def test_of_the_weights_it_began_from_the_name_alone_is_left(experiment, tmp_path, pretrained, left):
+    best = load(experiment / checkpoints.BEST)
+    best["exp_dict"]["model"]["pretrained"] = pretrained
+    torch.save(best, tmp_path / "net.pth")
+    assert run(tmp_path / "net.pth", "-o", tmp_path / "out.pth") == 0
+    assert load(tmp_path / "out.pth")["exp_dict"]["model"]["pretrained"] == left
+
+
+def test_ready_weights_can_be_made_ready_again(ready, tmp_path):
+    assert run("full", "-o", tmp_path / "again.pth", "--half") == 0
+    again, half = load(tmp_path / "again.pth"), load(ready / "half.pth")
+    assert all(torch.equal(value, half["model"][name]) for name, value in again.pop("model").items())
+    assert again == {key: value for key, value in half.items() if key != "model"}
+
+
+def test_a_weight_that_float16_cannot_hold_is_one_line(experiment, tmp_path, capsys):
+    best = load(experiment / checkpoints.BEST)
+    best["model"]["score.bias"][1] = -1e5
+    torch.save(best, tmp_path / "net.pth")
+    told = failure(capsys, tmp_path / "net.pth", "-o", tmp_path / "out" / "a.pth", "--half")
+    assert "score.bias has the weight 100000; expected 65504 at the most with --half" in told
+    assert not (tmp_path / "out").exists()
+
+
+# The command line
+
+
+@pytest.mark.parametrize("taken", ["a.pth", "a.md", "a.onnx"])
+def test_files_that_are_there_stay(experiment, tmp_path, capsys, taken):
+    (tmp_path / taken).write_text("mine")
+    told = failure(capsys, experiment, "-o", tmp_path / "a.pth", "--onnx")
+    assert f"{taken} is there already: choose another -o, or say --force" in told
+    assert [file.name for file in sorted(tmp_path.iterdir())] == [taken]
+    assert (tmp_path / taken).read_text() == "mine"
+
+
+def test_force_writes_over_them(experiment, tmp_path, capsys):
+    (tmp_path / "a.pth").write_text("mine")
+    assert run(experiment, "-o", tmp_path / "a.pth", "--force") == 0
+    size = (tmp_path / "a.pth").stat().st_size
+    assert f"a.pth: {size:,} bytes\n" in capsys.readouterr().out
+    assert load(tmp_path / "a.pth")["epoch"] == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["EXPERIMENT", "-o", "weights"], "expected a file that ends in .pth"),
+        (["EXPERIMENT"], "required: -o"),
+        (["missing", "-o", "a.pth"], "there is no missing; expected a checkpoint"),
+        ([".", "-o", "a.pth"], "holds no model_best.pth"),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_is_written(experiment, tmp_path, monkeypatch, capsys, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    assert told in failure(capsys, *(experiment if each == "EXPERIMENT" else each for each in arguments))
+    assert sorted(tmp_path.iterdir()) == []
+
+
+# Names
+
+
+def test_a_path_goes_before_a_name_and_an_unknown_one_is_told_the_others(ready, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert checkpoints.find_checkpoint(Path("full")) == ready / "full.pth"
+    (tmp_path / "full").write_text("a file of that name")
+    assert checkpoints.find_checkpoint(Path("full")) == Path("full")
+    for name in ("ful", "full.pth", "../weights/full"):
+        with pytest.raises(UserError, match=rf"there is no {name}; .* the name of ready weights \(full, half\)"):
+            checkpoints.find_checkpoint(Path(name))
+    monkeypatch.setattr(checkpoints, "READY", tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"ready weights \(none are there\)"):
+        checkpoints.find_checkpoint(Path("half"))
+
+
+def test_scoring_them_is_scoring_the_experiment(experiment, ready, tmp_path, capsys):
+    common = ["--device", "cpu", "--split", "val"]
+    assert (
+        evaluate.main(["-sb", str(experiment.parent), "-ei", experiment.name, "-o", str(tmp_path / "a"), *common]) == 0
+    )
+    assert evaluate.main(["-c", "full", "-o", str(tmp_path / "b"), *common]) == 0
+    assert "Of the network full.pth of epoch 7." in capsys.readouterr().out
+    before, after = (json.loads((tmp_path / out / "scores_val.json").read_text()) for out in "ab")
+    assert after["source"] == {
+        **{key: value for key, value in before["source"].items() if key != "exp_id"},
+        "checkpoint": "full.pth",
+        "checkpoint_sha256": hashlib.sha256((ready / "full.pth").read_bytes()).hexdigest(),
+    }
+    assert {**after, "source": None} == {**before, "source": None}
+    assert after["n_images"] == N_VAL
+    assert after["all"]["scores"]["mae"]["value"] == load(ready / "full.pth")["scores"]["val_mae"]
+    assert (tmp_path / "a" / "images_val.csv").read_bytes() == (tmp_path / "b" / "images_val.csv").read_bytes()
+
+
+# The card
+
+
+def test_the_card_says_what_the_files_are(ready):
+    card = (ready / "half.md").read_text(encoding="utf-8")
+    for name in ("half.pth", "half.onnx"):
+        content = (ready / name).read_bytes()
+        assert f"`{hashlib.sha256(content).hexdigest()}`" in card
+        assert f"| {len(content):,} " in card
+    half = load(ready / "half.pth")
+    recipe = card.partition("```json\n")[2].partition("```")[0]
+    assert json.loads(recipe) == half["exp_dict"]
+    learned = sum(v.numel() for name, v in half["model"].items() if "running" not in name and "tracked" not in name)
+    depth = half["exp_dict"]["reading"]["depth"]
+    for told in (
+        f"| {learned:,} ",
+        f"| {half['scores']['val_mae']:.3f} ",
+        f"| {torch.__version__} ",
+        "float16",
+        "by class: disc, ellipse",
+        "`dataset.name=synthetic`",
+        "the first 6 of its training images",
+        "-c half -o out",
+        "-c half -d DATADIR --split test",
+        "These images chose the epoch and the reading, so their scores flatter.",
+        "before they were rounded to float16",
+        "images at 2 times their size",
+        f"the map sinks by {depth:g} between",
+        "from the weights `start.pth`",
+        "softmax(logits)",
+    ):
+        assert told in card, told
+    plain = (ready / "full.md").read_text(encoding="utf-8")
+    assert not [told for told in ("float16", "ONNX", "onnx") if told in plain]
+
+
+def test_the_card_blames_validation_for_what_it_chose_alone(experiment, tmp_path):
+    """A reading that was given was not chosen; without the folder nobody knows, and without scores there are none."""
+    given = shutil.copytree(experiment, tmp_path / "given")
+    exp_dict = json.loads((given / "exp_dict.json").read_text())
+    (given / "exp_dict.json").write_text(json.dumps({**exp_dict, "reading": {"depth": 0.05}}))
+    assert run(given, "-o", tmp_path / "given.pth") == 0
+    assert "These images chose the epoch, so" in (tmp_path / "given.md").read_text()
+    assert run(tmp_path / "given.pth", "-o", tmp_path / "alone.pth") == 0
+    assert "These images chose the epoch and the reading, so" in (tmp_path / "alone.md").read_text()
+    (given / checkpoints.SCORES).unlink()
+    assert run(given, "-o", tmp_path / "bare.pth") == 0
+    assert load(tmp_path / "bare.pth")["scores"] == {}
+    assert "No scores of these weights are known" in (tmp_path / "bare.md").read_text()
+
+
+# ONNX
+
+
+def test_onnx_counts_as_the_network_does(ready, images):
+    """At sizes that it was not followed with, and that no stride divides."""
+    model = load_predictor("half").model
+    session = onnxruntime.InferenceSession(ready / "half.onnx", providers=["CPUExecutionProvider"])
+    about = session.get_modelmeta().custom_metadata_map
+    reading = Reading(**{field: float(about[f"reading.{field}"]) for field in Reading._fields})
+    assert reading == model.reading != Reading()
+    assert json.loads(about["class_names"]) == ["disc", "ellipse"]
+    assert (about["zoom"], about["transform"]) == ("2", "rgb_normalize")
+    assert [(each.name, each.shape) for each in session.get_inputs()] == [("images", ["batch", 3, "height", "width"])]
+    assert [(each.name, each.shape) for each in session.get_outputs()] == [("logits", ["batch", 3, "height", "width"])]
+    scene = np.concatenate(images, axis=1)
+    for crops in ([scene[:61, :103]], [scene[:, :64], scene[:, 64:]]):
+        pixels = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32) / 255
+        (logits,) = session.run(None, {"images": pixels})
+        batch = as_batch(crops, ["a", "b"][: len(crops)], model.transform)
+        with torch.no_grad():
+            expected = model.model_base(batch["images"]).numpy()
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+        counts = get_blobs(scipy.special.softmax(logits, axis=1), reading=reading).max(axis=(2, 3))
+        np.testing.assert_array_equal(
+            counts, get_blobs(model.predict_probs(batch), None, model.reading).max(axis=(2, 3))
+        )
+        assert counts.max() > 3
+
+
+def test_a_missing_package_is_one_line_and_nothing_is_written(experiment, tmp_path, monkeypatch, capsys):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else found(name))
+    told = failure(capsys, experiment, "-o", tmp_path / "a.pth", "--onnx")
+    assert "--onnx needs onnxscript: pip install -e '.[onnx]'" in told
+    assert sorted(tmp_path.iterdir()) == []
