@@ -43,8 +43,8 @@ def export(source: Path, target: Path, *, half: bool = False, onnx: bool = False
         If a file is there already, the checkpoint does not do, a weight has no place in float16, a package for ONNX is
         missing, or something cannot be written.
     """
-    files = [target, *([target.with_suffix(".onnx")] if onnx else []), target.with_suffix(".md")]
-    _check_free(files, force)
+    onnx_target, card_target = target.with_suffix(".onnx"), target.with_suffix(".md")
+    _check_free([target, card_target, *([onnx_target] if onnx else [])], force)
     if onnx:
         onnx_file.check_installed()
     path = find_checkpoint(source)
@@ -52,15 +52,14 @@ def export(source: Path, target: Path, *, half: bool = False, onnx: bool = False
     model = LCFCN.from_checkpoint(ready["exp_dict"], ready, Runtime("cpu"))
     contents = {target: _saved(ready)}
     if onnx:
-        names = ready["class_names"] or default_names(model.n_classes)
-        contents[target.with_suffix(".onnx")] = onnx_file.onnx_bytes(model, names)
+        contents[onnx_target] = onnx_file.onnx_bytes(model, ready["class_names"] or default_names(model.n_classes))
     about = [model_card.FileFacts(f.name, len(data), hashlib.sha256(data).hexdigest()) for f, data in contents.items()]
-    card = model_card.text(ready, about, model, _chosen(path, ready["exp_dict"]))
-    make_folder(target.parent)
     # The card comes last: where it stands, all is there.
-    for file, data in {**contents, target.with_suffix(".md"): card.encode()}.items():
+    contents[card_target] = model_card.text(ready, about, model, _chosen(path, ready["exp_dict"])).encode()
+    make_folder(target.parent)
+    for file, data in contents.items():
         write_bytes(file, data)
-    return files
+    return list(contents)
 
 
 def _check_free(files: list[Path], force: bool) -> None:

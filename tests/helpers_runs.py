@@ -1,4 +1,4 @@
-"""Folders of experiments as trainval.py leaves them, without training."""
+"""Folders of experiments as trainval.py leaves them, without training, and what command lines say of mistakes."""
 
 import torch
 from PIL import Image
@@ -47,3 +47,16 @@ def write_experiment(savedir_base, n_classes, class_names=None, overrides=()):
     network |= {"class_names": class_names or dataset.class_names}
     checkpoints.write_whole(savedir / checkpoints.BEST, lambda file: torch.save(network, file))
     return savedir, scores
+
+
+def mistake(main, capsys, arguments):
+    """The one line that a command line prints for a user's mistake."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as error:
+        code = error.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert err.count("\n") == 1, err
+    assert ": error: " in err, err
+    return err

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers_data import add_trancos_image, make_trancos
-from helpers_runs import N_VAL, write_experiment
+from helpers_runs import N_VAL, mistake, write_experiment
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -60,16 +60,7 @@ def read_rows(path):
 
 
 def failure(capsys, arguments):
-    """The one line that a user's mistake prints."""
-    try:
-        code = evaluate.main([str(a) for a in arguments])
-    except SystemExit as error:
-        code = error.code
-    err = capsys.readouterr().err
-    assert code == 2
-    assert err.count("\n") == 1, err
-    assert ": error: " in err, err
-    return err
+    return mistake(evaluate.main, capsys, arguments)
 
 
 # An experiment
