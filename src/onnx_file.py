@@ -89,7 +89,6 @@ def metadata(model: LCFCN, class_names: list[str]) -> dict[str, str]:
 def _strip(graph: object) -> None:
     """Drop what the exporter notes of the code it followed, paths of this machine among it, and say plainly that the
     output is as large as the input."""
-    graph.metadata_props.clear()
     for node in graph:
         node.metadata_props.clear()
     (images,), (logits,) = graph.inputs, graph.outputs
