@@ -28,6 +28,7 @@ from scripts import import_points
 from src import recipe
 from src.cli import Parser, run_main
 from src.datasets import PointDataset, collate, get_dataset
+from src.defaults import PRECISIONS
 from src.errors import UserError
 from src.files import csv_text, write_bytes
 from src.models import LCFCN
@@ -118,7 +119,7 @@ class Trained:
 
 def train(exp_dict: dict, train_set: PointDataset, args: argparse.Namespace, network: type[LCFCN]) -> Trained:
     """Train for as many batches as the budget allows, the schedule stretched over them."""
-    runtime = Runtime(args.device)
+    runtime = Runtime(args.device, args.precision)
     passes = exp_dict.get("passes", 1)
     batches = EpochBatches(len(train_set), exp_dict["batch_size"], exp_dict["seed"], passes=passes)
     loader = make_loader(train_set, collate, runtime, workers=0, batches=batches)
@@ -195,6 +196,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
         exp_dict, _ = recipe.choose(exp_dict, open_split)
         train_set, val_set = (open_split(exp_dict["dataset"], split) for split in ("train", "val"))
         trained = train(exp_dict, train_set, args, DensityRegressor if name == "density" else LCFCN)
+        trained.model.runtime = Runtime(args.device)  # whatever it was trained in, it is scored in float32
         if exp_dict.get("reading") == VALIDATION:
             trained.model.val_on_loader(make_loader(val_set, collate, trained.model.runtime, workers=0))
         scored = val_set if args.split == "val" else open_split(exp_dict["dataset"], args.split)
@@ -212,7 +214,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
         "parameters": sum(p.numel() for p in trained.model.model_base.parameters()),
         "zoom": trained.model.zoom,
         "reading": "/".join(f"{value:g}" for value in trained.model.reading) if name != "density" else "sum",
-        "device": f"{trained.model.runtime.device}, {torch.get_num_threads()} threads",
+        "device": f"{trained.model.runtime.device}, {torch.get_num_threads()} threads, {args.precision}",
     }
 
 
@@ -244,6 +246,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--mobilenet", default="imagenet", metavar="PATH", help="weights that MobileNetV2 begins from")
     parser.add_argument("--vgg16", default="imagenet", metavar="PATH", help="weights that VGG16 begins from")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=tuple(PRECISIONS), default="32", help="of the training (default 32)")
     parser.add_argument("--rows", type=Path, metavar="CSV", help="to which a row of each run is added at once")
     parser.add_argument("--append", type=Path, metavar="MD", help="to which command and table are added at the end")
     parser.add_argument("--curve", type=Path, metavar="PNG", help="error over the number of training images")

@@ -401,3 +401,18 @@ def test_vgg16_can_learn_in_every_layer_and_drops_single_values():
     (network.eval()(torch.randn(1, 3, 32, 32)) ** 2).sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad.abs().sum() > 0, name
+
+
+def test_the_pyramids_scores_are_finer_than_half_precision():
+    # Objects are told apart by hundredths of a logit, and bfloat16 has steps of a 32nd above 4.
+    torch.manual_seed(0)
+    network = build_base("fpn_mobilenet_v2", 1).eval()
+    network.score.bias.data.fill_(6.0)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = network(images)
+    assert logits.dtype == torch.float32
+    with torch.no_grad():
+        exact = network(images)
+    assert (logits - exact).abs().max() < 0.005
+    assert exact.std() > 0.0005

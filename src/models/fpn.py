@@ -47,7 +47,9 @@ class FPN(TrunkNetwork):
         for stride in reversed(finer):
             lateral = self.decoder[f"lateral_{stride}s"](maps[stride])
             x = torch.relu(self.decoder[f"smooth_{stride}s"](lateral + _enlarged(x, 2, lateral, "nearest")))
-        return _enlarged(self.score(x), self.trunk_strides[0], images, "bilinear")
+        with torch.autocast(x.device.type, enabled=False):  # neighbours are told apart by hundredths of a logit
+            scores = self.score(x.float())
+        return _enlarged(scores, self.trunk_strides[0], images, "bilinear")
 
 
 def _enlarged(x: Tensor, factor: int, like: Tensor, mode: str) -> Tensor:
