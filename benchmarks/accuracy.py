@@ -30,7 +30,7 @@ from src.cli import Parser, run_main
 from src.datasets import PointDataset, collate, get_dataset
 from src.defaults import PRECISIONS
 from src.errors import UserError
-from src.files import csv_text, write_bytes
+from src.files import csv_text, make_folder, write_bytes, write_whole
 from src.models import LCFCN
 from src.pairing import predict_split
 from src.runtime import EpochBatches, Runtime, make_loader
@@ -201,6 +201,8 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
             trained.model.val_on_loader(make_loader(val_set, collate, trained.model.runtime, workers=0))
         scored = val_set if args.split == "val" else open_split(exp_dict["dataset"], args.split)
         scores = score(trained.model, scored)
+    if args.keep:
+        keep(trained.model, exp_dict, train_set, args.keep / f"{args.data}_{name}_{len(train_set)}_{seed}.pth")
     return {
         "data": args.data,
         "split": args.split,
@@ -216,6 +218,13 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
         "reading": "/".join(f"{value:g}" for value in trained.model.reading) if name != "density" else "sum",
         "device": f"{trained.model.runtime.device}, {torch.get_num_threads()} threads, {args.precision}",
     }
+
+
+def keep(model: LCFCN, exp_dict: dict, train_set: PointDataset, path: Path) -> None:
+    """Write a network as a checkpoint that predict.py and evaluate.py take."""
+    network = {"model": model.model_base.state_dict(), "exp_dict": model.with_reading(exp_dict)}
+    make_folder(path.parent)
+    write_whole(path, lambda file: torch.save({**network, "class_names": train_set.class_names}, file))
 
 
 def score(model: LCFCN, dataset: PointDataset) -> dict[str, float]:
@@ -249,6 +258,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--precision", choices=tuple(PRECISIONS), default="32", help="of the training (default 32)")
     parser.add_argument("--rows", type=Path, metavar="CSV", help="to which a row of each run is added at once")
     parser.add_argument("--append", type=Path, metavar="MD", help="to which command and table are added at the end")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="where the trained networks are kept")
     parser.add_argument("--curve", type=Path, metavar="PNG", help="error over the number of training images")
     return parser.parse_args(argv)
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from helpers_data import make_trancos, noise_image
 from PIL import Image
 
 from benchmarks import accuracy, accuracy_table
+from scripts import evaluate
 from src.datasets import collate, get_dataset
 from src.runtime import Runtime
 from src.schema import check_exp_dict
@@ -79,12 +81,25 @@ def test_a_row_a_run_and_a_line_for_the_seeds(cars, tmp_path, capsys):
     notes.write_text("before\n")
     given = ["cars", "-d", cars, "--images", 4, "--rows", rows, "--append", notes, *OVERRIDES]
     assert accuracy.main([str(a) for a in [*given, "passes=2", "--recipes", "ours", "density", "--seeds", 0, 1]]) == 0
-    assert accuracy.main([str(a) for a in [*given, "model.freeze_batch_norm=True", "--recipes", "upstream"]]) == 0
+    assert (
+        accuracy.main(
+            [
+                str(a)
+                for a in [*given, "model.freeze_batch_norm=True", "--recipes", "upstream", "--keep", tmp_path / "kept"]
+            ]
+        )
+        == 0
+    )
+    kept = tmp_path / "kept" / "cars_upstream_2_0.pth"
+    about = ["-c", kept, "-d", cars, "--split", "val", "-o", tmp_path / "scores", "--device", "cpu"]
+    assert evaluate.main([str(a) for a in about]) == 0
+    report = json.loads((tmp_path / "scores" / "scores_val.json").read_text())
     with rows.open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert [(r["recipe"], r["seed"]) for r in found] == [
         *[("ours", "0"), ("ours", "1"), ("density", "0"), ("density", "1"), ("upstream", "0")]
     ]
+    assert report["all"]["scores"]["mae"]["value"] == float(found[-1]["mae"])
     assert {r["images"] for r in found} == {"4"}
     assert all(float(r["mae"]) >= abs(float(r["bias"])) - 1e-9 for r in found)
     assert {r["f1_8"] for r in found if r["recipe"] == "density"} == {"nan"}
