@@ -49,7 +49,7 @@ N_DRAWN = 100
 """Of the cells the first hundred are to train and validate on, the others to test."""
 UPSTREAM = {
     **{"batch_size": 1, **PAPER_ADAM, "betas": PAPER_ADAM["betas"][0], "schedule": None},
-    **{"passes": 1, "warm_up": 0, "loss": {}, "reading": {}},
+    **{"passes": 1, "warm_up": 0, "bumps": 0, "loss": {}, "reading": {}},
 }
 
 
@@ -70,7 +70,7 @@ def recipes(data: str, mobilenet: str = "imagenet", vgg16: str = "imagenet") -> 
     del upstream["model"]["freeze_batch_norm"]  # the authors keep that of their pretrained trunk
     on_vgg16 = copy.deepcopy(upstream)
     on_vgg16["model"] |= {"base": "fcn8_vgg16", "pretrained": vgg16}
-    density = {**copy.deepcopy(ours), "loss": {}, "reading": {}, "warm_up": 0}
+    density = {**copy.deepcopy(ours), "loss": {}, "reading": {}, "warm_up": 0, "bumps": 0}
     return {"ours": ours, "upstream": upstream, "upstream_vgg16": on_vgg16, "density": density}
 
 

@@ -10,7 +10,18 @@ from lcfcn.targets import TERMS
 from src.errors import UserError
 
 REQUIRED = ("dataset", "model", "batch_size", "max_epoch", "dataset_size", "optimizer", "lr", "seed")
-OPTIONAL = ("betas", "weight_decay", "momentum", "schedule", "loss", "reading", "passes", "patience", "warm_up")
+OPTIONAL = (
+    "betas",
+    "weight_decay",
+    "momentum",
+    "schedule",
+    "loss",
+    "reading",
+    "passes",
+    "patience",
+    "warm_up",
+    "bumps",
+)
 SECTIONS = {
     "dataset": ("name", "transform"),
     "model": ("name", "base", "n_classes", "pretrained"),
@@ -55,6 +66,9 @@ def check_exp_dict(exp_dict: dict) -> None:
     warm_up = exp_dict.get("warm_up", 0)
     if not isinstance(warm_up, int | float) or isinstance(warm_up, bool) or not 0 <= warm_up <= 1:
         raise UserError(f"warm_up is {warm_up!r}; expected the share of the training's steps, from 0 to 1")
+    bumps = exp_dict.get("bumps", 0)
+    if not isinstance(bumps, int | float) or isinstance(bumps, bool) or not 0 <= bumps < math.inf:
+        raise UserError(f"bumps is {bumps!r}; expected the weight of that loss, a number from 0")
     if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
         raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
     if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:

@@ -105,7 +105,7 @@ def test_what_every_kernel_runs_imports_python_alone():
         ("blobs", {"reading", "subflood", "watershed"}),
         ("targets", {"blobs"}),
         ("lcfcn_loss", {"blobs", "metrics", "targets"}),
-        ("warm_up", {"lcfcn_loss"}),
+        ("bumps", {"lcfcn_loss"}),
     ],
 )
 def test_imports_inside_the_library_point_one_way(module, allowed):
@@ -116,7 +116,7 @@ def test_imports_inside_the_library_point_one_way(module, allowed):
 
 def test_every_module_of_the_library_has_its_place():
     named = {"__init__", "watershed", "subflood", "metrics", "reading", "choice", "blobs", "targets", "lcfcn_loss"}
-    named |= {"warm_up"}
+    named |= {"bumps"}
     assert {Path(path).stem for path in python_files("lcfcn")} == named
 
 

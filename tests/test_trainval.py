@@ -119,15 +119,26 @@ def ask_to_stop_at_step(step, number, monkeypatch):
 def test_the_first_share_of_the_steps_warms_up_also_in_a_run_that_goes_on(tmp_path, monkeypatch):
     assert train(tmp_path / "a", "warm_up=0.5") == 0
     first, second = scores(only_savedir(tmp_path / "a"))
-    assert first["train_loss"] == first["train_warm_up"] > 0
+    assert first["train_loss"] == first["train_bumps"] > 0
     assert "train_point_level" not in first
-    assert "train_warm_up" not in second
+    assert "train_bumps" not in second
     assert second["train_point_level"] > 0
     with monkeypatch.context() as patch:
         ask_to_stop_at_step(2, signal.SIGINT, patch)
         assert train(tmp_path / "b", "warm_up=0.5") == 130
     assert train(tmp_path / "b", "warm_up=0.5") == 0
     assert same(outcome(tmp_path / "a"), outcome(tmp_path / "b"))
+
+
+def test_bumps_are_learned_beside_the_loss_with_their_weight(tmp_path):
+    for weight in (0, 0.5, 1):
+        assert train(tmp_path / f"{weight}", f"bumps={weight}", "max_epoch=1", "batch_size=6") == 0  # a single step
+    none, half, whole = (scores(only_savedir(tmp_path / f"{weight}"))[0] for weight in (0, 0.5, 1))
+    assert "train_bumps" not in none
+    assert whole["train_bumps"] == pytest.approx(2 * half["train_bumps"], rel=1e-5)
+    for row in (half, whole):
+        assert row["train_loss"] == pytest.approx(none["train_loss"] + row["train_bumps"], rel=1e-5)
+    assert not same(outcome(tmp_path / "0")["model"], outcome(tmp_path / "1")["model"])
 
 
 @pytest.mark.parametrize(

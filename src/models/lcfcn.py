@@ -10,11 +10,11 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from lcfcn.bumps import compute_bump_loss
 from lcfcn.choice import READINGS, ReadingChoice, best_reading
 from lcfcn.lcfcn_loss import LCFCNLoss, NonFiniteError, blobs2points, compute_game, get_blobs
 from lcfcn.metrics import dense_counts, mae, rmse
 from lcfcn.reading import BLOBS, Reading
-from lcfcn.warm_up import compute_warm_up_loss
 from src import pictures
 from src.datasets.transforms import denormalize
 from src.distributed import Team
@@ -55,7 +55,7 @@ class LCFCN:
         self.opt = make_optimizer(exp_dict, parameters, fused=runtime.is_cuda)
         self.scaler = runtime.make_scaler()
         self.schedule = make_schedule(exp_dict, self.opt, n_steps)
-        self.n_warm_up = round(exp_dict.get("warm_up", 0) * n_steps)
+        self.n_warm_up, self.bumps = round(exp_dict.get("warm_up", 0) * n_steps), exp_dict.get("bumps", 0)
         self.loss = LCFCNLoss(**exp_dict.get("loss", {}))
         self.chooses_reading = exp_dict.get("reading") == VALIDATION
         self.reading = BLOBS if self.chooses_reading else Reading(**exp_dict.get("reading", {}))
@@ -180,10 +180,13 @@ class LCFCN:
         # Of the schedule, since it knows how many steps were taken before the run went on from a checkpoint.
         is_warm = self.schedule.last_epoch >= self.n_warm_up
         try:
+            if is_warm and not self.bumps:
+                return self.loss(logits, batch["points"], batch["roi"], return_terms=True)
+            bumps = compute_bump_loss(logits, batch["points"], batch["roi"])
             if not is_warm:
-                loss = compute_warm_up_loss(logits, batch["points"], batch["roi"])
-                return loss, {"warm_up": loss.detach()}
-            return self.loss(logits, batch["points"], batch["roi"], return_terms=True)
+                return bumps, {"bumps": bumps.detach()}
+            loss, terms = self.loss(logits, batch["points"], batch["roi"], return_terms=True)
+            return loss + self.bumps * bumps, {**terms, "bumps": self.bumps * bumps.detach()}
         except NonFiniteError as error:
             raise _not_finite("loss", batch["meta"][error.index]) from None
 

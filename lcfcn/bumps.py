@@ -1,8 +1,9 @@
-"""A loss for the first steps of a training: a bump at each click, from which every pixel of the image learns.
+"""Bumps at the clicks: a loss of every pixel, for a training's first steps and beside the LCFCN loss.
 
-The LCFCN loss pushes up the clicks, and down what the network takes for objects: as long as it cannot tell them apart,
-that is the same features up and down. Bumps (as in "Objects as Points", Zhou et al. 2019, section 3) give it features
-first, by which the LCFCN loss then finds blobs.
+The LCFCN loss asks nothing of background below a probability of 1/2, and so the background rises until it stands just
+below: on hard images little then tells objects apart from it, and a network that has not learned anything yet pushes
+the same features up and down. Bumps (as in "Objects as Points", Zhou et al. 2019, section 3) ask every pixel to be
+background for sure, but near a click.
 """
 
 import numpy as np
@@ -19,7 +20,7 @@ WEIGHT = 5.0
 """How much more than the background the top of a bump weighs: else a rare object is best taken for background."""
 
 
-def compute_warm_up_loss(logits: Tensor, points: Tensor, roi_mask: Tensor | None = None) -> Tensor:
+def compute_bump_loss(logits: Tensor, points: Tensor, roi_mask: Tensor | None = None) -> Tensor:
     """Cross-entropy of a network's probabilities with bumps at the clicks.
 
     Parameters
