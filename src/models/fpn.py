@@ -47,9 +47,14 @@ class FPN(TrunkNetwork):
         for stride in reversed(finer):
             lateral = self.decoder[f"lateral_{stride}s"](maps[stride])
             x = torch.relu(self.decoder[f"smooth_{stride}s"](lateral + _enlarged(x, 2, lateral, "nearest")))
-        with torch.autocast(x.device.type, enabled=False):  # neighbours are told apart by hundredths of a logit
-            scores = self.score(x.float())
-        return _enlarged(scores, self.trunk_strides[0], images, "bilinear")
+        return _enlarged(self._scores(x), self.trunk_strides[0], images, "bilinear")
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """The last layer in its own precision: neighbours are told apart by hundredths of a logit."""
+        if x.dtype == self.score.weight.dtype:
+            return self.score(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.score(x.to(self.score.weight.dtype))
 
 
 def _enlarged(x: Tensor, factor: int, like: Tensor, mode: str) -> Tensor:
