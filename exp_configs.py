@@ -9,8 +9,13 @@ from src.experiments import haven_utils as hu
 PAPER_ADAM = {"optimizer": "adam", "lr": 1e-5, "betas": [[0.99, 0.999]], "weight_decay": 5e-4}
 # torch's one-cycle schedule moves the first beta too.
 LIGHT_ADAMW = {"optimizer": "adamw", "weight_decay": 1e-4, "schedule": {"name": "one_cycle"}}
-# Split lines that spare the clicks and weigh double keep neighbours apart.
-CLEAR_OF_POINTS = {"spare_points": True, "divide_by_points": "batch", "term_weights": {"split_level": 2}}
+
+
+def apart(weight: float) -> dict:
+    """The loss with split lines that spare the clicks and weigh so much, to keep neighbours apart."""
+    return {"spare_points": True, "divide_by_points": "batch", "term_weights": {"split_level": weight}}
+
+
 ALL = {"train": "all", "val": "all"}
 
 
@@ -83,8 +88,8 @@ EXP_GROUPS = {
             **LIGHT_ADAMW,
             "lr": 1e-3,
             "warm_up": 0.1,
-            "bumps": 1.0,
-            "loss": CLEAR_OF_POINTS,
+            "bumps": 0.2,
+            "loss": apart(4),
             "reading": "validation",
             "seed": 0,
         }
@@ -106,7 +111,7 @@ EXP_GROUPS = {
             "lr": 1e-3,
             "warm_up": 0.1,
             "bumps": 1.0,
-            "loss": CLEAR_OF_POINTS,
+            "loss": apart(2),
             "reading": "validation",
             "seed": 0,
         }
@@ -141,8 +146,8 @@ EXP_GROUPS = {
             **LIGHT_ADAMW,
             "lr": 1e-3,
             "warm_up": 0.1,
-            "bumps": 1.0,
-            "loss": CLEAR_OF_POINTS,
+            "bumps": 0.2,
+            "loss": apart(4),
             "reading": "validation",
             "seed": 0,
         }
