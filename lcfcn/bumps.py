@@ -31,7 +31,7 @@ def compute_bump_loss(logits: Tensor, points: Tensor, roi_mask: Tensor | None = 
     Returns
     -------
     loss : () float32 tensor
-        Sum over the pixels inside the region, divided by the number of clicks and by half the weight of a bump.
+        Mean over the images of the sum over their pixels inside the region, in units of half a bump's weight.
 
     Raises
     ------
@@ -49,8 +49,7 @@ def compute_bump_loss(logits: Tensor, points: Tensor, roi_mask: Tensor | None = 
         for values in (np.concatenate([1 - top, shares], axis=1), (1 + WEIGHT * top) * inside[:, None])
     )
     log_probs = _log_probs(batch.float())
-    n_clicks = max(np.count_nonzero(points[inside]), 1)
-    return -(targets * log_probs * weights).sum() / (n_clicks * WEIGHT * np.pi * SIGMA**2)
+    return -(targets * log_probs * weights).sum() / (len(batch) * WEIGHT * np.pi * SIGMA**2)
 
 
 def _bumps(clicks: np.ndarray) -> np.ndarray:

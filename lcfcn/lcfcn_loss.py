@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 REDUCTIONS = ("mean", "sum", "none")
-DIVISIONS = (False, True, "batch")
 
 
 class NonFiniteError(ValueError):
@@ -52,7 +51,7 @@ def compute_lcfcn_loss(
     *,
     reduction: str = "mean",
     spare_points: bool = False,
-    divide_by_points: bool | str = False,
+    divide_by_points: bool = False,
     term_weights: Mapping[str, float] | None = None,
     return_terms: bool = False,
 ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
@@ -71,9 +70,8 @@ def compute_lcfcn_loss(
     spare_points : bool
         Leave clicked pixels out of the split lines. The authors' code pushes touching clicks to the background by
         their line while the point term pulls them up.
-    divide_by_points : bool or "batch"
-        Divide each image's loss by its number of clicks, or by the mean number of the batch's images, so that an object
-        weighs the same in whatever company (by 1 where there is none).
+    divide_by_points : bool
+        Divide each image's loss by its number of clicks (by 1 if there is none).
     term_weights : mapping, optional
         By what a term is multiplied, such as `{"split_level": 2}`; terms that are not named keep 1.
     return_terms : bool
@@ -112,7 +110,7 @@ def compute_loss(
     *,
     reduction: str = "mean",
     spare_points: bool = False,
-    divide_by_points: bool | str = False,
+    divide_by_points: bool = False,
     term_weights: Mapping[str, float] | None = None,
     return_terms: bool = False,
 ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
@@ -167,7 +165,7 @@ class LCFCNLoss(nn.Module):
         self,
         reduction: str = "mean",
         spare_points: bool = False,
-        divide_by_points: bool | str = False,
+        divide_by_points: bool = False,
         term_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
@@ -196,15 +194,13 @@ class _Options:
 
     reduction: str
     spare_points: bool
-    divide_by_points: bool | str
+    divide_by_points: bool
     term_weights: Mapping[str, float] | None
     return_terms: bool = False
 
     def __post_init__(self) -> None:
         if self.reduction not in REDUCTIONS:
             raise ValueError(f"reduction is {self.reduction!r}; expected one of {', '.join(REDUCTIONS)}")
-        if self.divide_by_points not in DIVISIONS:
-            raise ValueError(f"divide_by_points is {self.divide_by_points!r}; expected True, False or 'batch'")
         unknown = sorted(set(self.term_weights or {}) - set(TERMS))
         if unknown:
             raise ValueError(f"term_weights name {', '.join(unknown)}; expected names out of {', '.join(TERMS)}")
@@ -313,8 +309,6 @@ def _compute(
     by_image = _weigh(output, weights, towards, against)
     if options.divide_by_points:
         counts = ((points > 0) & roi_mask).sum((1, 2)).clip(min=1)
-        if options.divide_by_points == "batch":
-            counts = np.full(len(counts), counts.mean())
         by_image = by_image / torch.from_numpy(counts).to(by_image)
     loss = options.reduce(by_image.sum(0))
     if not options.return_terms:

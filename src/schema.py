@@ -22,6 +22,8 @@ OPTIONAL = (
     "warm_up",
     "bumps",
 )
+LEFT_OUT = {"passes": "auto", "patience": None}
+"""Whole numbers that an experiment may leave to the data, or do without."""
 SECTIONS = {
     "dataset": ("name", "transform"),
     "model": ("name", "base", "n_classes", "pretrained"),
@@ -31,6 +33,8 @@ MODEL_OPTIONS = ("freeze_batch_norm", "output_stride")
 LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
 AUTO = "auto"
 """Where an experiment leaves an entry to what `src.recipe` finds in the training images."""
+BATCH = "batch"
+"""Where an experiment's losses are divided by the mean number of clicks of the whole batch."""
 VALIDATION = "validation"
 """Where an experiment leaves the reading to the validation data."""
 ADDED = {"loss": LOSS_OPTIONS, "reading": Reading._fields}
@@ -49,7 +53,7 @@ def check_exp_dict(exp_dict: dict) -> None:
     if exp_dict["model"]["name"] != "lcfcn":
         raise UserError(f"model.name is {exp_dict['model']['name']!r}; expected 'lcfcn', the only one there is")
     integers = {key: exp_dict[key] for key in ("batch_size", "max_epoch")}
-    integers |= {key: exp_dict[key] for key in ("passes", "patience") if exp_dict.get(key, AUTO) != AUTO}
+    integers |= {key: exp_dict[key] for key, other in LEFT_OUT.items() if exp_dict.get(key, other) != other}
     integers["model.n_classes"] = exp_dict["model"]["n_classes"]
     for key, value in integers.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -101,7 +105,7 @@ def _check_model(model: dict) -> None:
 
 
 def _check_loss(loss: dict) -> None:
-    for key, others in (("spare_points", ()), ("divide_by_points", ("batch",))):
+    for key, others in (("spare_points", ()), ("divide_by_points", (BATCH,))):
         if not isinstance(loss.get(key, False), bool) and loss[key] not in others:
             expected = " or ".join(["True, False" if others else "True or False", *map(repr, others)])
             raise UserError(f"loss.{key} is {loss[key]!r}; expected {expected}")

@@ -575,20 +575,6 @@ def test_each_image_is_divided_by_its_number_of_points():
         torch.testing.assert_close(divided_terms[term], terms[term] / counts)
 
 
-def test_all_images_are_divided_by_the_mean_number_of_the_batch():
-    logits, points = scene(n=3, clicks="dense")
-    points[1] = 0
-    roi = torch.rand(points.shape, generator=torch.Generator().manual_seed(7)) < 0.7
-    plain = compute_lcfcn_loss(logits, points, roi, reduction="none")
-    options = {"divide_by_points": "batch", "return_terms": True}
-    divided, terms = compute_lcfcn_loss(logits, points, roi, reduction="none", **options)
-    counts = ((points > 0) & roi).sum((1, 2)).clamp(min=1)
-    torch.testing.assert_close(divided, plain / counts.float().mean())
-    torch.testing.assert_close(sum(terms.values()), divided)
-    alone = compute_lcfcn_loss(logits[:1], points[:1], roi[:1], divide_by_points="batch")
-    torch.testing.assert_close(alone, compute_lcfcn_loss(logits[:1], points[:1], roi[:1], divide_by_points=True))
-
-
 @pytest.mark.parametrize("n_channels", [1, 3])
 def test_weights_of_terms_multiply_terms_and_gradient(n_channels):
     logits, points = scene(n_channels=n_channels, n=2)
@@ -621,8 +607,6 @@ def test_spared_points_are_pulled_up_only():
 @pytest.mark.parametrize("compute", [compute_lcfcn_loss, lambda z, p, **o: compute_loss(p, z.sigmoid(), **o)])
 def test_unknown_options_are_refused(compute):
     logits, points = scene()
-    with pytest.raises(ValueError, match="divide_by_points is 'image'; expected True, False or 'batch'"):
-        compute_lcfcn_loss(logits, points, divide_by_points="image")
     with pytest.raises(ValueError, match="reduction is 'average'; expected one of mean, sum, none"):
         compute(logits, points, reduction="average")
     with pytest.raises(ValueError, match="term_weights name split; expected names out of image_level, point_level"):

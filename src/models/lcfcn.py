@@ -22,9 +22,11 @@ from src.errors import UserError, one_line
 from src.models.bases import build_base
 from src.optim import make_optimizer, make_schedule
 from src.runtime import Runtime, StopRequest
-from src.schema import VALIDATION
+from src.schema import BATCH, VALIDATION
 
 GAME_LEVELS = (1, 2, 3)
+AREA_OF_A_CLICK = 120**2
+"""Pixels; where clicks are fewer, the loss of the bumps is divided by the area instead."""
 
 
 class LCFCN:
@@ -56,7 +58,9 @@ class LCFCN:
         self.scaler = runtime.make_scaler()
         self.schedule = make_schedule(exp_dict, self.opt, n_steps)
         self.n_warm_up, self.bumps = round(exp_dict.get("warm_up", 0) * n_steps), exp_dict.get("bumps", 0)
-        self.loss = LCFCNLoss(**exp_dict.get("loss", {}))
+        options = exp_dict.get("loss", {})
+        self.divides_by_batch = options.get("divide_by_points") == BATCH
+        self.loss = LCFCNLoss(**(options | {"divide_by_points": False} if self.divides_by_batch else options))
         self.chooses_reading = exp_dict.get("reading") == VALIDATION
         self.reading = BLOBS if self.chooses_reading else Reading(**exp_dict.get("reading", {}))
         self.stop = stop or StopRequest()
@@ -91,7 +95,7 @@ class LCFCN:
         Returns
         -------
         scores : dict
-            `train_loss` and its four terms (mean an image), `lr`, `train_seconds`, `images_per_second`.
+            `train_loss` and its terms (mean an image), `lr`, `train_seconds`, `images_per_second`.
         """
         self.model_base.train()
         n_done = int(self.sums.get("n_batches", 0))
@@ -142,7 +146,7 @@ class LCFCN:
         self.sums = {}
 
     def train_on_batch(self, batch: dict) -> dict[str, float]:
-        """Take one step, and return `train_loss` and its four terms, over the whole batch if this is a share of it.
+        """Take one step, and return `train_loss` and its terms, over the whole batch if this is a share of it.
 
         Raises
         ------
@@ -151,6 +155,7 @@ class LCFCN:
         """
         self.opt.zero_grad(set_to_none=True)
         weight = batch.get("weight", 1.0)
+        batch = {**batch, **self._divisors(batch, weight)}
         with self.team.together():
             logits = self._training_logits(batch)
             loss, terms = self._loss(logits, batch)
@@ -176,19 +181,36 @@ class LCFCN:
                 "ones: raise batch_size or dataset.augment.crop, or --set model.freeze_batch_norm=True"
             ) from None
 
+    def _divisors(self, batch: dict, weight: float) -> dict[str, float]:
+        """By what the losses of the whole batch are divided, so that an object weighs the same in whatever company.
+
+        The bumps ask something of each pixel: without a floor, background with few objects would outweigh all else.
+        """
+        clicks = ((batch["points"] > 0) & batch["roi"]).flatten(1).sum(1)
+        area = batch["roi"].flatten(1).sum(1)
+        means = {"clicks": clicks.clamp(min=1), "bumps": torch.maximum(clicks, area / AREA_OF_A_CLICK)}
+        return self.team.mean(
+            {f"{key}_an_image": values.double().mean().item() for key, values in means.items()}, weight
+        )
+
     def _loss(self, logits: torch.Tensor, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss that is to be learned from, and its terms."""
+        given = (logits, batch["points"], batch["roi"])
         # Of the schedule, since it knows how many steps were taken before the run went on from a checkpoint.
         is_warm = self.schedule.last_epoch >= self.n_warm_up
+        terms = {}
         try:
-            if is_warm and not self.bumps:
-                return self.loss(logits, batch["points"], batch["roi"], return_terms=True)
-            bumps = compute_bump_loss(logits, batch["points"], batch["roi"])
-            if not is_warm:
-                return bumps, {"bumps": bumps.detach()}
-            loss, terms = self.loss(logits, batch["points"], batch["roi"], return_terms=True)
-            return loss + self.bumps * bumps, {**terms, "bumps": self.bumps * bumps.detach()}
+            if is_warm:
+                loss, terms = self.loss(*given, return_terms=True)
+                if self.divides_by_batch:
+                    loss = loss / batch["clicks_an_image"]
+                    terms = {term: value / batch["clicks_an_image"] for term, value in terms.items()}
+            if self.bumps or not is_warm:
+                bumps = compute_bump_loss(*given) / batch["bumps_an_image"] * (self.bumps if is_warm else 1)
+                loss, terms = (loss + bumps if is_warm else bumps), {**terms, "bumps": bumps.detach()}
         except NonFiniteError as error:
             raise _not_finite("loss", batch["meta"][error.index]) from None
+        return loss, terms
 
     @torch.no_grad()
     def val_on_loader(self, loader: DataLoader) -> dict[str, float]:
