@@ -104,6 +104,7 @@ def resume(model: LCFCN, savedir: Path) -> list[dict]:
         return []
     state = checkpoints.load_run(path)
     model.load_state_dict(state)
+    model.take_up_reading(state["exp_dict"])
     score_list = state["score_list"]
     if model.team.is_first:
         checkpoints.save_pickle(savedir / checkpoints.SCORES, score_list)  # a kill may have come between the two files
@@ -169,7 +170,7 @@ def prepare(exp_dict: dict, args: argparse.Namespace) -> tuple[dict, dict[str, P
         )
     last = args.savedir_base / experiments.experiment_id(exp_dict) / checkpoints.LAST
     if os.path.exists(last) and not args.reset:
-        checkpoints.load_run(last)
+        recipe.check_same(chosen, checkpoints.load_run(last)["exp_dict"], last.parent)
     return chosen, datasets
 
 

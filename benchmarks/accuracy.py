@@ -30,6 +30,7 @@ from src.cli import Parser, run_main
 from src.datasets import PointDataset, collate, get_dataset
 from src.defaults import PRECISIONS
 from src.errors import UserError
+from src.experiments import experiment_id
 from src.files import csv_text, make_folder, write_bytes, write_whole
 from src.models import LCFCN
 from src.pairing import predict_split
@@ -201,8 +202,8 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
             trained.model.val_on_loader(make_loader(val_set, collate, trained.model.runtime, workers=0))
         scored = val_set if args.split == "val" else open_split(exp_dict["dataset"], args.split)
         scores = score(trained.model, scored)
-    if args.keep:
-        keep(trained.model, exp_dict, train_set, args.keep / f"{args.data}_{name}_{len(train_set)}_{seed}.pth")
+    if args.keep and name != "density":
+        keep(trained.model, exp_dict, train_set, args.keep / f"{args.data}_{name}_{experiment_id(exp_dict)[:8]}.pth")
     return {
         "data": args.data,
         "split": args.split,

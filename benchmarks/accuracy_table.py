@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from src.files import csv_text, write_bytes, write_whole
+from src.errors import UserError
+from src.files import csv_text, markdown_rows, write_bytes, write_whole
 
 Row = dict[str, object]
 SAME = ("data", "split", "recipe", "settings", "n_train")
@@ -37,7 +38,12 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def add_rows(path: Path, rows: list[Row]) -> None:
-    """Write the runs of a file."""
+    """Write the runs of a file; UserError if they do not have the same columns."""
+    other = next((row for row in rows if list(row) != list(rows[0])), None)
+    if other:
+        raise UserError(
+            f"{path} has the columns {', '.join(rows[0])}; expected {', '.join(other)}: name another --rows"
+        )
     write_bytes(path, csv_text(rows[0], [row.values() for row in rows]).encode())
 
 
@@ -52,8 +58,8 @@ def grouped(rows: Iterable[Row]) -> list[list[Row]]:
 def markdown(rows: Iterable[Row]) -> str:
     """The table: MAE as mean ± standard deviation over the seeds, all else as means over them."""
     header = [*SAME, "seeds", "MAE", *MEANS.values(), "zoom", "reading", "device"]
-    lines = [header, ["---"] * len(header), *map(_line, grouped(rows))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [header, *map(_line, grouped(rows))]
+    return "\n".join(markdown_rows(lines))
 
 
 def _line(group: list[Row]) -> list[str]:
@@ -74,13 +80,18 @@ def _line(group: list[Row]) -> list[str]:
     ]
 
 
+def _name(group: list[Row]) -> str:
+    first = group[0]
+    return " ".join(filter(None, [f"{first['data']} {first['split']}, {first['recipe']}", str(first["settings"])]))
+
+
 def draw_curve(rows: list[Row], path: Path) -> None:
     """MAE over the number of annotated training images: a line a data set and recipe through the means of the seeds."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     by_line = sorted(grouped(rows), key=lambda g: [str(g[0][key]) for key in SAME[:-1]] + [int(g[0]["n_train"])])
-    for name, groups in itertools.groupby(by_line, key=lambda g: f"{g[0]['data']} {g[0]['split']}, {g[0]['recipe']}"):
+    for name, groups in itertools.groupby(by_line, key=_name):
         points = [(int(g[0]["n_train"]), [float(row["mae"]) for row in g]) for g in groups]
         n, means = [n for n, _ in points], [np.mean(maes) for _, maes in points]
         low, high = ([abs(f(maes) - m) for (_, maes), m in zip(points, means, strict=True)] for f in (min, max))

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from lcfcn.lcfcn_loss import get_blobs
-from src import checkpoints, pictures
+from src import pairing, pictures
 from src.datasets import collate, get_dataset
 from src.datasets.transforms import denormalize
-from src.models import LCFCN
 from src.runtime import Runtime
 
 
@@ -25,14 +24,10 @@ def main() -> None:
     parser.add_argument("--image", help="name of the validation image; the first by default")
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
-    best = checkpoints.load_checkpoint(args.savedir_base / args.exp_id / checkpoints.BEST)
-    exp_dict = best["exp_dict"]
+    exp_dict, model, _ = pairing.load_best(args.savedir_base, args.exp_id, Runtime())
+    model.model_base.eval()
     dataset = get_dataset(exp_dict["dataset"], "val", args.datadir)
     sample = dataset[dataset.names.index(args.image) if args.image else 0]
-    # The checkpoint holds all weights: the pretrained ones need not be at hand.
-    model = LCFCN({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}}, Runtime())
-    model.load_state_dict({"model": best["model"]})
-    model.model_base.eval()
     batch = collate([sample])
     blobs = get_blobs(model.predict_probs(batch), batch["roi"].numpy(), model.reading)[0]
     image = denormalize(sample["images"], exp_dict["dataset"]["transform"])

@@ -17,10 +17,9 @@ from skimage.color import rgb2gray
 
 from lcfcn.lcfcn_loss import get_blobs
 from lcfcn.targets import PixelSet, find_pixel_sets
-from src import checkpoints, pictures
+from src import pairing, pictures
 from src.datasets import collate, get_dataset
 from src.datasets.transforms import denormalize
-from src.models import LCFCN
 from src.runtime import Runtime
 
 MEANINGS = {
@@ -60,14 +59,10 @@ def read_sample(
     checkpoint: Path, datadir: str | None, name: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """A validation image (H, W, 3) uint8, its probabilities (C, H, W), clicks (H, W) int and region (H, W) bool."""
-    saved = checkpoints.load_checkpoint(checkpoint)
-    exp_dict = saved["exp_dict"]
+    exp_dict, model, _ = pairing.load_network(checkpoint, Runtime())
+    model.model_base.eval()
     dataset = get_dataset(exp_dict["dataset"], "val", datadir)
     sample = dataset[dataset.names.index(name) if name else 0]
-    # The checkpoint holds all weights: the pretrained ones need not be at hand.
-    model = LCFCN({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}}, Runtime())
-    model.load_state_dict({"model": saved["model"]})
-    model.model_base.eval()
     probs = model.predict_probs(collate([sample]))[0]
     image = denormalize(sample["images"], exp_dict["dataset"]["transform"])
     return image, probs, sample["points"].numpy(), sample["roi"].numpy()

@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("-e", "--exp_group", choices=sorted(EXP_GROUPS), required=True)
     parser.add_argument("-d", "--datadir")
     args = parser.parse_args()
-    dataset_dict = EXP_GROUPS[args.exp_group][0]["dataset"]
+    dataset_dict = {k: v for k, v in EXP_GROUPS[args.exp_group][0]["dataset"].items() if k not in ("zoom", "augment")}
     train, val = (get_dataset(dataset_dict, split, args.datadir) for split in ("train", "val"))
     median = train.median_count()
     counts = np.array(val.count_list())

@@ -4,6 +4,7 @@ python -m benchmarks.mosaic IMAGES -c CHECKPOINT --side 10000
 """
 
 import argparse
+import math
 import resource
 import time
 from pathlib import Path
@@ -41,7 +42,7 @@ def main() -> None:
     print(f"sum over its {len(chosen)} parts: {total}; by tiles {100 * (count - total) / total:+.2f} %")
 
     corner = np.ascontiguousarray(mosaic[: args.corner, : args.corner])
-    at_once = Predictor(predictor.model, predictor.class_names, tile=args.corner)
+    at_once = Predictor(predictor.model, predictor.class_names, tile=math.ceil(args.corner * predictor.model.zoom))
     print(f"{args.corner} x {args.corner}: {len(predictor.predict(corner).points)} by tiles, ", end="")
     print(f"{len(at_once.predict(corner).points)} at once")
 

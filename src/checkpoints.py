@@ -13,7 +13,7 @@ from src.files import load_tensors, save_pickle, write_whole
 from src.schema import check_exp_dict
 
 LAST, BEST = "model.pth", "model_best.pth"
-RUN = {**dict.fromkeys(("model", "opt", "schedule", "scaler", "random", "sums"), dict), "score_list": list}
+RUN = {**dict.fromkeys(("model", "opt", "schedule", "scaler", "random", "sums", "exp_dict"), dict), "score_list": list}
 """What a run needs to go on, and its type."""
 SCORES, BEST_SCORES = "score_list.pkl", "score_list_best.pkl"
 READY = Path(__file__).parents[1] / "results" / "weights"

@@ -13,6 +13,7 @@ from PIL import Image
 from benchmarks import accuracy, accuracy_table
 from scripts import evaluate
 from src.datasets import collate, get_dataset
+from src.errors import UserError
 from src.runtime import Runtime
 from src.schema import check_exp_dict
 
@@ -90,7 +91,7 @@ def test_a_row_a_run_and_a_line_for_the_seeds(cars, tmp_path, capsys):
         )
         == 0
     )
-    kept = tmp_path / "kept" / "cars_upstream_2_0.pth"
+    (kept,) = sorted((tmp_path / "kept").glob("cars_upstream_*.pth"))
     about = ["-c", kept, "-d", cars, "--split", "val", "-o", tmp_path / "scores", "--device", "cpu"]
     assert evaluate.main([str(a) for a in about]) == 0
     report = json.loads((tmp_path / "scores" / "scores_val.json").read_text())
@@ -104,13 +105,15 @@ def test_a_row_a_run_and_a_line_for_the_seeds(cars, tmp_path, capsys):
     assert all(float(r["mae"]) >= abs(float(r["bias"])) - 1e-9 for r in found)
     assert {r["f1_8"] for r in found if r["recipe"] == "density"} == {"nan"}
     assert notes.read_text().startswith("before\n\n`python -m benchmarks.accuracy ")
-    assert notes.read_text().count("| cars | val |") == 3
+    assert len([line for line in notes.read_text().splitlines() if line.startswith("| cars")]) == 3
     table = accuracy_table.markdown(accuracy_table.read_rows(rows)).splitlines()
     assert len(table) == 5
     maes = [float(r["mae"]) for r in found[:2]]
-    assert f"| 0 1 | {np.mean(maes):.2f} ± {np.std(maes, ddof=1):.2f} |" in table[2]
-    assert " - | - |" in table[3]
-    assert table[2] in capsys.readouterr().out
+    columns = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (table[0], table[2], table[3])]
+    ours, density = (dict(zip(columns[0], cells, strict=True)) for cells in columns[1:])
+    assert (ours["seeds"], ours["MAE"]) == ("0 1", f"{np.mean(maes):.2f} ± {np.std(maes, ddof=1):.2f}")
+    assert density["F1 σ=4"] == density["F1 σ=8"] == "-"
+    assert table[2].split() in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_the_density_regressor_learns_maps_that_sum_to_the_counts(cars):
@@ -180,3 +183,13 @@ def test_the_curve_shows_the_mean_of_the_seeds_over_the_images(tmp_path, monkeyp
 def test_data_that_is_not_there_is_one_line(tmp_path, capsys):
     assert accuracy.main(["cells", "-d", str(tmp_path), "--images", "1"]) == 2
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("accuracy.py: error: ")
+
+
+def test_rows_of_other_columns_are_not_mixed(tmp_path):
+    accuracy_table.add_rows(tmp_path / "rows.csv", [{"data": "cells", "mae": 1}])
+    with pytest.raises(UserError, match="has the columns data, mae; expected data, zoom, mae"):
+        accuracy_table.add_rows(
+            tmp_path / "rows.csv",
+            [*accuracy_table.read_rows(tmp_path / "rows.csv"), {"data": "cells", "zoom": 1, "mae": 2}],
+        )
+    assert accuracy_table.read_rows(tmp_path / "rows.csv") == [{"data": "cells", "mae": "1"}]

@@ -1,5 +1,7 @@
 import copy
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ from helpers_data import make_trancos
 
 import trainval
 from exp_configs import EXP_GROUPS
-from src import checkpoints, experiments, jobs, recipe
+from lcfcn.reading import Reading
+from src import checkpoints, experiments, jobs, recipe, schema
 from src.datasets.base import Record
 from src.models import LCFCN
 
@@ -60,7 +63,7 @@ def test_images_without_neighbours_stay_as_large_as_they_are(points):
 
 @pytest.mark.parametrize(
     ("size", "distance", "crop"),
-    [((256, 300), 40, 256), ((250, 300), 40, 224), ((250, 300), 9, 384), ((20, 90), 40, 32), ((900, 900), 40, 384)],
+    [((256, 300), 40, 256), ((250, 300), 40, 224), ((250, 300), 9, 384), ((20, 90), 40, 64), ((900, 900), 40, 384)],
 )
 def test_a_crop_fits_the_zoomed_images_and_the_trunk(size, distance, crop):
     assert chosen(Images(2, size, lattice(distance)))[0]["dataset"]["augment"]["crop"] == crop
@@ -71,6 +74,15 @@ def test_an_epoch_is_long_enough(n, passes):
     exp_dict, told = chosen(Images(n))
     assert exp_dict["passes"] == passes
     assert f"the {n} training images" in told[-1]
+
+
+def test_a_zoom_leaves_images_small_enough_to_validate_on():
+    points = lattice(4)
+    exp_dict, told = chosen(Images(2, (3000, 2000), points))
+    assert exp_dict["dataset"]["zoom"] == 1
+    assert "images of 6,000,000 pixels allow no more" in told[0]
+    assert chosen(Images(2, (2000, 1500), points))[0]["dataset"]["zoom"] == 2
+    assert "allow" not in chosen(Images(2, (2000, 1500), lattice(9)))[1][0]
 
 
 def test_what_is_given_is_kept_and_no_image_is_read_for_it():
@@ -161,7 +173,45 @@ def test_a_run_that_goes_on_improving_is_not_ended(tmp_path, monkeypatch):
     assert not checkpoints.stopped_early(rows)
 
 
-@pytest.mark.parametrize("value", ["patience=0", "patience=2.5", "patience=True", "passes=0", "passes=often"])
+def test_a_run_does_not_go_on_with_other_choices(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(recipe, "EPOCH_IMAGES", 8)
+    code, savedir = run(tmp_path, "max_epoch=1", "passes=auto")
+    assert code == 0
+    monkeypatch.setattr(recipe, "EPOCH_IMAGES", 12)
+    before = (savedir / checkpoints.LAST).read_bytes()
+    code, savedir = run(tmp_path, "max_epoch=1", "passes=auto")
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert code == 2
+    assert "was begun with passes 4, and the training images now ask for 6" in err
+    assert "-r 1" in err
+    assert (savedir / checkpoints.LAST).read_bytes() == before
+
+
+def test_a_run_that_goes_on_keeps_the_reading_until_it_validates_again(tmp_path, monkeypatch):
+    def val_on_loader(self, loader):
+        self.reading = Reading(-1.5, 0.1)
+        return {"val_mae": 1.0, "val_score": -1.0, "val_seconds": 0.0}
+
+    train_on_batch, steps = LCFCN.train_on_batch, []
+
+    def stopping(self, batch):
+        steps.append(1)
+        if len(steps) in (3, 4):  # epochs have two batches: in the second epoch, and again when it goes on
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train_on_batch(self, batch)
+
+    monkeypatch.setattr(LCFCN, "val_on_loader", val_on_loader)
+    monkeypatch.setattr(LCFCN, "train_on_batch", stopping)
+    for _ in range(2):
+        code, savedir = run(tmp_path, "passes=4", "max_epoch=4", "patience=None")
+        assert code == 130
+        kept = checkpoints.load_run(savedir / checkpoints.LAST)["exp_dict"]["reading"]
+        assert kept == {"threshold": -1.5, "depth": 0.1}
+
+
+@pytest.mark.parametrize(
+    "value", ["patience=0", "patience=2.5", "patience=True", "patience=auto", "passes=0", "passes=often"]
+)
 def test_wrong_values_are_one_line(tmp_path, capsys, value):
     key = value.partition("=")[0]
     code = trainval.main(["-e", "own", "-d", "x", "-sb", str(tmp_path), "--set", value])
@@ -170,3 +220,23 @@ def test_wrong_values_are_one_line(tmp_path, capsys, value):
     assert err.count("\n") == 1
     assert f"{key} is " in err
     assert "expected a whole number of 1 or more" in err
+
+
+@pytest.mark.parametrize(
+    "value", ["dataset.zoom=2x", "dataset.zoom=None", "dataset.augment=none", "dataset.augment=True"]
+)
+def test_what_the_data_set_refuses_is_one_line_also_beside_auto(tmp_path, capsys, value):
+    make_trancos(tmp_path / "data", size=(48, 64))
+    dataset = {**OWN["dataset"], "name": "trancos"}
+    code = trainval.main(
+        ["-e", "own", "-d", str(tmp_path / "data"), "-sb", str(tmp_path / "runs"), "--set", f"dataset={dataset}", value]
+    )
+    err = capsys.readouterr().err
+    assert code == 2
+    assert err.count("\n") == 1
+    assert value.partition("=")[0] in err
+
+
+def test_patience_may_be_left_out():
+    schema.check_exp_dict({**OWN, "patience": None})
+    assert not checkpoints.is_patience_over([{"epoch": e, "val_score": -1.0} for e in range(9)], None)

@@ -274,3 +274,15 @@ def test_rgb_normalize_is_imagenets():
     image = torch.tensor([0.485, 0.456 + 0.224, 0.406 - 0.225]).view(3, 1, 1)
     assert torch.allclose(normalize(image, "rgb_normalize").flatten(), torch.tensor([0.0, 1.0, -1.0]), atol=1e-6)
     assert torch.equal(normalize(image, "none"), image)
+
+
+@pytest.mark.parametrize("zoom", [0.25, 0.5, 0.7, 1.5, 2])
+def test_no_zoom_loses_a_click_at_the_border_of_the_region(zoom):
+    rows, cols = np.mgrid[:61, :83]
+    roi = (rows - 30) ** 2 + (cols - 41) ** 2 < 27**2
+    border = roi & ~(np.roll(roi, 1, 0) & np.roll(roi, -1, 0) & np.roll(roi, 1, 1) & np.roll(roi, -1, 1))
+    pixels = np.argwhere(border)
+    dataset = Marked("val", None, zoom=zoom, pixels=pixels, roi=roi, image=np.zeros((61, 83, 3), np.uint8))
+    found = dataset[0]
+    assert int(found["counts"].sum()) == len(pixels) == len(found["meta"]["point_list"])
+    assert abs(int(found["roi"].sum()) / zoom**2 - roi.sum()) < 0.25 * roi.sum()  # all is not inside

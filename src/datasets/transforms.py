@@ -46,6 +46,7 @@ def augment_jointly(
     image, keypoints, roi = resized(size, image, keypoints, roi)
     # Back to the centre of a pixel: on the border of two, a flip would carry a click to the other one.
     keypoints = tv_tensors.wrap(keypoints.floor() + 0.5, like=keypoints)
+    _keep_inside(keypoints, roi)
     steps: list[v2.Transform] = [v2.Identity()]
     if augment.get("hflip"):
         steps.append(v2.RandomHorizontalFlip())
@@ -58,6 +59,13 @@ def augment_jointly(
     centred = tv_tensors.wrap(keypoints - 0.5, like=keypoints)
     image, centred, roi = v2.Compose(steps)(image, centred, roi)
     return image, tv_tensors.wrap(centred + 0.5, like=centred), roi
+
+
+def _keep_inside(keypoints: Tensor, roi: Tensor) -> None:
+    """Let the pixels of clicks be inside: a click on the border of a resized region may have lost its pixel."""
+    cols, rows = keypoints.floor().long().unbind(1)
+    here = (rows >= 0) & (rows < roi.shape[0]) & (cols >= 0) & (cols < roi.shape[1])
+    roi[rows[here], cols[here]] = True
 
 
 def scaled_size(image: Tensor, factor: float) -> list[int]:

@@ -141,6 +141,11 @@ class LCFCN:
         found = zip(Reading._fields, self.reading, BLOBS, strict=True)
         return {**exp_dict, "reading": {key: value for key, value, default in found if value != default}}
 
+    def take_up_reading(self, exp_dict: dict) -> None:
+        """Take up what validation chose before, from `with_reading`."""
+        if self.chooses_reading:
+            self.reading = Reading(**exp_dict["reading"])
+
     def start_epoch(self) -> None:
         """Forget the running sums of the epoch that ended."""
         self.sums = {}
