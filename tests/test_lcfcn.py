@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from exp_configs import EXP_GROUPS
+from lcfcn.bumps import compute_bump_loss
+from lcfcn.lcfcn_loss import compute_lcfcn_loss
 from src import pictures
 from src.datasets import collate, get_dataset
 from src.errors import UserError
@@ -29,7 +31,7 @@ class Oracle(torch.nn.Module):
 def sample(clicks, size=32, n_classes=1):
     """Clicks are (row, col, class)."""
     point_list = torch.tensor([[r + 0.5, c + 0.5] for r, c, _ in clicks])
-    labels = torch.tensor([k for *_, k in clicks])
+    labels = torch.tensor([k for *_, k in clicks], dtype=torch.int64)
     points = torch.zeros((size, size), dtype=torch.int64)
     for row, col, label in clicks:
         points[row, col] = label
@@ -185,3 +187,20 @@ def test_blobs_are_tinted_and_the_rest_of_the_image_stays():
     assert (overlay[background] == 200).all()
     assert overlay[5, 5].tolist() != overlay[15, 15].tolist()
     assert (overlay[2, 2] == 255).all()  # the outline
+
+
+def test_losses_are_divided_by_the_clicks_of_the_batch_and_bumps_by_an_area_at_least():
+    exp_dict = {**EXP_DICT, "loss": {"divide_by_points": "batch"}, "bumps": 0.5}
+    model = LCFCN(exp_dict, Runtime("cpu"), n_steps=10)
+    clicks = [(2, 2, 1), (2, 9, 1), (9, 9, 1), (20, 20, 1), (25, 30, 1)]
+    batch = collate([sample(clicks, size=150), sample([], size=150)])
+    batch["roi"][0, 100:] = False
+    divisors = model._divisors(batch, 1.0)
+    assert divisors["clicks_an_image"] == (5 + 1) / 2
+    assert divisors["bumps_an_image"] == pytest.approx((5 + 150 * 150 / 120**2) / 2)  # the first has clicks enough
+    logits = torch.randn(2, 1, 150, 150, generator=torch.Generator().manual_seed(1))
+    loss, terms = model._loss(logits, {**batch, **divisors})
+    plain, plain_terms = compute_lcfcn_loss(logits, batch["points"], batch["roi"], return_terms=True)
+    bumps = compute_bump_loss(logits, batch["points"], batch["roi"]) / divisors["bumps_an_image"] * 0.5
+    torch.testing.assert_close(loss, plain / 3 + bumps)
+    torch.testing.assert_close(terms, {**{t: v / 3 for t, v in plain_terms.items()}, "bumps": bumps})
