@@ -8,9 +8,9 @@ from numba import njit
 
 from lcfcn.reading import Reading, candidates, heights, smoothed
 
-THRESHOLDS = tuple(quarter / 4 for quarter in range(-12, 7))
-"""In logits: probabilities of 0.05 to 0.82."""
-DEPTHS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, float("inf"))
+THRESHOLDS = tuple(quarter / 4 for quarter in range(-20, 7))
+"""In logits: probabilities of 0.007 to 0.82."""
+DEPTHS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, float("inf"))
 """In logits."""
 SMOOTHINGS = (0.0, 0.7)
 """In pixels."""
