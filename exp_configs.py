@@ -75,8 +75,8 @@ EXP_GROUPS = {
         }
     ),
     # Reaches val_mae 2.2, the mean of the last five epochs (the best 0.9; the median count of the training images has
-    # 13.4) in 3.5 minutes on one CPU core in bfloat16, with ImageNet weights, on 47 training and 13 validation images of
-    # aerial cars in TRANCOS's layout. Validation is another, denser place than training.
+    # 13.4) in 3.5 minutes on one CPU core in bfloat16, with ImageNet weights, on 47 training and 13 validation images
+    # of aerial cars in TRANCOS's layout. Validation is another, denser place than training.
     "trancos_light": hu.cartesian_exp_group(
         {
             "dataset": {**TRANCOS, "augment": SEEN_FROM_ABOVE},
