@@ -169,7 +169,7 @@ def check_tables(dashboard):
     sort.click()
     expect(rows.first).to_contain_text(re.compile(r"fcn8_resnet18\s*2\.25"))
     sort.click()
-    expect(rows.first).to_contain_text(re.compile(r"fcn8_mobilenet_v2\s*3\.5"))
+    expect(rows.first).to_contain_text(re.compile(r"fpn_mobilenet_v2\s*3\.5"))
     told = shown.get_by_text("No scheduler on this machine (no squeue). Jobs of these 2 experiments: none.")
     for button in ("Jobs Status", "Jobs Logs", "Jobs Failed", "Download Logs"):
         dashboard.press("Tables", button)
@@ -190,7 +190,7 @@ def check_plots(dashboard):
     assert re.fullmatch(r"trancos\s*\| *lcfcn", texts[2])
     bases = [text.split("\n")[-1] for text in texts[3:]]
     assert texts[3].startswith("model.base\n")
-    curves = {"fcn8_mobilenet_v2": [[0, 9], [1, 3.5]], "fcn8_resnet18": [[0, 8], [1, 2.25]]}
+    curves = {"fpn_mobilenet_v2": [[0, 9], [1, 3.5]], "fcn8_resnet18": [[0, 8], [1, 2.25]]}
     assert dict(zip(bases, lines, strict=True)) == curves
     shown = dashboard.press("Plots", "Download Plots")
     expect(shown.get_by_role("link", name="plots.pdf")).to_be_visible()
@@ -216,7 +216,7 @@ def check_texts(dashboard, savedirs):
     shown = dashboard.press("Latex", "Display Latex Table")
     expect(shown).to_contain_text(r"model.base & val\_mae \\")
     expect(shown).to_contain_text(re.compile(r"fcn8\\_resnet18 & 2\.250* \\\\"))
-    expect(shown).to_contain_text(re.compile(r"fcn8\\_mobilenet\\_v2 & 3\.50* \\\\"))
+    expect(shown).to_contain_text(re.compile(r"fpn\\_mobilenet\\_v2 & 3\.50* \\\\"))
 
 
 def check_share(dashboard, savedirs, folder):

@@ -88,16 +88,16 @@ def rm(hr, runs):
 
 def test_a_score_does_not_replace_the_hyper_parameter_of_its_name(rm):
     table = rm.get_score_table(columns=["lr"], show_meta=False)
-    assert table["lr"].tolist() == [5e-4] * 3
+    assert table["lr"].tolist() == [1e-3] * 3
     assert sorted(table["val_mae"]) == [2.0, 4.0, 7.5]
 
 
 def test_scores_are_averaged_across_an_entry(rm):
     table = rm.get_score_table(columns=["model.base"], score_columns=["val_mae"], avg_across="seed")
     rows = {row["model.base"]: row for row in table.to_dict("records")}
-    assert rows["fcn8_mobilenet_v2"]["runs"] == 2
-    assert rows["fcn8_mobilenet_v2"]["val_mae (mean)"] == 3.0
-    assert rows["fcn8_mobilenet_v2"]["val_mae (std)"] == pytest.approx(2**0.5)
+    assert rows["fpn_mobilenet_v2"]["runs"] == 2
+    assert rows["fpn_mobilenet_v2"]["val_mae (mean)"] == 3.0
+    assert rows["fpn_mobilenet_v2"]["val_mae (std)"] == pytest.approx(2**0.5)
     assert (rows["fcn8_resnet18"]["runs"], rows["fcn8_resnet18"]["val_mae (mean)"]) == (1, 7.5)
     assert len(table) == 2
 
