@@ -209,6 +209,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
         "split": args.split,
         "recipe": name,
         "settings": " ".join(args.set),
+        "budget": f"{args.images} images" if args.images else f"{args.minutes:g} minutes",
         "n_train": len(train_set),
         "seed": seed,
         **scores,

@@ -15,7 +15,7 @@ from src.errors import UserError
 from src.files import csv_text, markdown_rows, write_bytes, write_whole
 
 Row = dict[str, object]
-SAME = ("data", "split", "recipe", "settings", "n_train")
+SAME = ("data", "split", "recipe", "settings", "budget", "n_train")
 """What the runs of one line of the table share; they differ in their seeds."""
 MEANS = {
     "rmse": "RMSE",

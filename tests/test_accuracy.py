@@ -110,6 +110,7 @@ def test_a_row_a_run_and_a_line_for_the_seeds(cars, tmp_path, capsys):
     assert len(table) == 5
     maes = [float(r["mae"]) for r in found[:2]]
     columns = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (table[0], table[2], table[3])]
+    assert {r["budget"] for r in found} == {"4 images"}
     ours, density = (dict(zip(columns[0], cells, strict=True)) for cells in columns[1:])
     assert (ours["seeds"], ours["MAE"]) == ("0 1", f"{np.mean(maes):.2f} ± {np.std(maes, ddof=1):.2f}")
     assert density["F1 σ=4"] == density["F1 σ=8"] == "-"
@@ -164,8 +165,9 @@ def test_minutes_are_turned_into_steps(cars, monkeypatch):
 
 
 def test_the_curve_shows_the_mean_of_the_seeds_over_the_images(tmp_path, monkeypatch):
-    text = "data,split,recipe,settings,n_train,seed,mae\n" + "".join(
-        f"cells,test,ours,,{n},{seed},{mae}\n" for n, seed, mae in [(50, 0, 3), (5, 0, 9), (5, 1, 13), (50, 1, 5)]
+    text = "data,split,recipe,settings,budget,n_train,seed,mae\n" + "".join(
+        f"cells,test,ours,,9 images,{n},{seed},{mae}\n"
+        for n, seed, mae in [(50, 0, 3), (5, 0, 9), (5, 1, 13), (50, 1, 5)]
     )
     drawn = {}
 
