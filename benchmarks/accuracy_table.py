@@ -82,7 +82,8 @@ def _line(group: list[Row]) -> list[str]:
 
 def _name(group: list[Row]) -> str:
     first = group[0]
-    return " ".join(filter(None, [f"{first['data']} {first['split']}, {first['recipe']}", str(first["settings"])]))
+    name = f"{first['data']} {first['split']}, {first['recipe']}, {first['budget']}"
+    return "\n".join(filter(None, [name, str(first["settings"])]))
 
 
 def draw_curve(rows: list[Row], path: Path) -> None:
@@ -102,7 +103,7 @@ def draw_curve(rows: list[Row], path: Path) -> None:
     axes.set_xticks(ticks, [str(n) for n in ticks], minor=False)
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize="small")
     write_whole(path, lambda file: figure.savefig(file, format="png", dpi=120))
 
 
