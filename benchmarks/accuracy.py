@@ -101,12 +101,8 @@ class DensityRegressor(LCFCN):
             errors.append(float(found.sum()) - int(batch["counts"].sum()))
             games.append([compute_game(found.numpy(), truth, level) for level in GAMES])
         by_level = {f"game_{level}": mean for level, mean in zip(GAMES, np.mean(games, axis=0), strict=True)}
-        return {
-            "mae": mae(np.array(errors)),
-            "rmse": rmse(np.array(errors)),
-            "bias": bias(np.array(errors)),
-            **by_level,
-        }
+        errors = np.array(errors)
+        return {"mae": mae(errors), "rmse": rmse(errors), "bias": bias(errors), **by_level}
 
 
 @dataclass(frozen=True)

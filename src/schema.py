@@ -22,8 +22,15 @@ OPTIONAL = (
     "warm_up",
     "bumps",
 )
-LEFT_OUT = {"passes": "auto", "patience": None}
+AUTO = "auto"
+"""Where an experiment leaves an entry to what `src.recipe` finds in the training images."""
+LEFT_OUT = {"passes": AUTO, "patience": None}
 """Whole numbers that an experiment may leave to the data, or do without."""
+NUMBERS = {
+    "warm_up": (1, "the share of the training's steps, from 0 to 1"),
+    "bumps": (math.inf, "the weight of that loss, a number from 0"),
+}
+"""Optional numbers from 0: the greatest, and what is told of others."""
 SECTIONS = {
     "dataset": ("name", "transform"),
     "model": ("name", "base", "n_classes", "pretrained"),
@@ -31,8 +38,6 @@ SECTIONS = {
 }
 MODEL_OPTIONS = ("freeze_batch_norm", "output_stride")
 LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
-AUTO = "auto"
-"""Where an experiment leaves an entry to what `src.recipe` finds in the training images."""
 BATCH = "batch"
 """Where an experiment's losses are divided by the mean number of clicks of the whole batch."""
 VALIDATION = "validation"
@@ -67,12 +72,10 @@ def check_exp_dict(exp_dict: dict) -> None:
         _check_keys(section, found, (), options)
     _check_loss(exp_dict.get("loss", {}))
     _check_reading(_section(exp_dict, "reading"))
-    warm_up = exp_dict.get("warm_up", 0)
-    if not isinstance(warm_up, int | float) or isinstance(warm_up, bool) or not 0 <= warm_up <= 1:
-        raise UserError(f"warm_up is {warm_up!r}; expected the share of the training's steps, from 0 to 1")
-    bumps = exp_dict.get("bumps", 0)
-    if not isinstance(bumps, int | float) or isinstance(bumps, bool) or not 0 <= bumps < math.inf:
-        raise UserError(f"bumps is {bumps!r}; expected the weight of that loss, a number from 0")
+    for key, (most, expected) in NUMBERS.items():
+        value = exp_dict.get(key, 0)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most or value == math.inf:
+            raise UserError(f"{key} is {value!r}; expected {expected}")
     if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
         raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
     if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:

@@ -191,6 +191,8 @@ class LCFCN:
 
         The bumps ask something of each pixel: without a floor, background with few objects would outweigh all else.
         """
+        if not (self.divides_by_batch or self.bumps or self.n_warm_up):
+            return {}
         clicks = ((batch["points"] > 0) & batch["roi"]).flatten(1).sum(1)
         area = batch["roi"].flatten(1).sum(1)
         means = {"clicks": clicks.clamp(min=1), "bumps": torch.maximum(clicks, area / AREA_OF_A_CLICK)}
