@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 from helpers_data import make_trancos
+from helpers_runs import mistake
 
 import trainval
 from exp_configs import EXP_GROUPS
@@ -213,12 +214,8 @@ def test_a_run_that_goes_on_keeps_the_reading_until_it_validates_again(tmp_path,
     "value", ["patience=0", "patience=2.5", "patience=True", "patience=auto", "passes=0", "passes=often"]
 )
 def test_wrong_values_are_one_line(tmp_path, capsys, value):
-    key = value.partition("=")[0]
-    code = trainval.main(["-e", "own", "-d", "x", "-sb", str(tmp_path), "--set", value])
-    err = capsys.readouterr().err
-    assert code == 2
-    assert err.count("\n") == 1
-    assert f"{key} is " in err
+    err = mistake(trainval.main, capsys, ["-e", "own", "-d", "x", "-sb", tmp_path, "--set", value])
+    assert f"{value.partition('=')[0]} is " in err
     assert "expected a whole number of 1 or more" in err
 
 
@@ -228,12 +225,8 @@ def test_wrong_values_are_one_line(tmp_path, capsys, value):
 def test_what_the_data_set_refuses_is_one_line_also_beside_auto(tmp_path, capsys, value):
     make_trancos(tmp_path / "data", size=(48, 64))
     dataset = {**OWN["dataset"], "name": "trancos"}
-    code = trainval.main(
-        ["-e", "own", "-d", str(tmp_path / "data"), "-sb", str(tmp_path / "runs"), "--set", f"dataset={dataset}", value]
-    )
-    err = capsys.readouterr().err
-    assert code == 2
-    assert err.count("\n") == 1
+    given = ["-e", "own", "-d", tmp_path / "data", "-sb", tmp_path / "runs", "--set", f"dataset={dataset}", value]
+    err = mistake(trainval.main, capsys, given)
     assert value.partition("=")[0] in err
 
 
