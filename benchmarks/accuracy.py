@@ -93,10 +93,10 @@ class DensityRegressor(LCFCN):
     @torch.no_grad()
     def scores(self, dataset: PointDataset) -> dict[str, float]:
         """The scores of its counts."""
-        self.model_base.eval()
+        self.network.eval()
         errors, games = [], []
         for batch in tqdm(make_loader(dataset, collate, self.runtime, workers=0), desc="evaluate", leave=False):
-            found = self.model_base(self.runtime.images(batch))[0, 0].cpu() * batch["roi"][0] / DENSITY_SCALE
+            found = self.network(self.runtime.images(batch))[0, 0].cpu() * batch["roi"][0] / DENSITY_SCALE
             truth = dense_counts(batch["meta"][0]["point_list"].numpy(), found.shape)
             errors.append(float(found.sum()) - int(batch["counts"].sum()))
             games.append([compute_game(found.numpy(), truth, level) for level in GAMES])
@@ -211,7 +211,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
         **scores,
         "images": trained.n_images,
         "minutes": trained.minutes,
-        "parameters": sum(p.numel() for p in trained.model.model_base.parameters()),
+        "parameters": sum(p.numel() for p in trained.model.network.parameters()),
         "zoom": trained.model.zoom,
         "reading": "/".join(f"{value:g}" for value in trained.model.reading) if name != "density" else "sum",
         "device": f"{trained.model.runtime.device}, {torch.get_num_threads()} threads, {args.precision}",
@@ -220,7 +220,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
 
 def keep(model: LCFCN, exp_dict: dict, train_set: PointDataset, path: Path) -> None:
     """Write a network as a checkpoint that predict.py and evaluate.py take."""
-    network = {"model": model.model_base.state_dict(), "exp_dict": model.with_reading(exp_dict)}
+    network = {"model": model.network.state_dict(), "exp_dict": model.with_reading(exp_dict)}
     make_folder(path.parent)
     write_whole(path, lambda file: torch.save({**network, "class_names": train_set.class_names}, file))
 

@@ -89,7 +89,7 @@ def _is_half(ready: dict) -> bool:
 
 
 def _facts(ready: dict, files: list[FileFacts], model: LCFCN) -> str:
-    n_parameters = sum(parameter.numel() for parameter in model.model_base.parameters())
+    n_parameters = sum(parameter.numel() for parameter in model.network.parameters())
     rows = [["", "value"], ["parameters", f"{n_parameters:,}"]]
     rows.append(["precision", "float16, float32 once loaded" if _is_half(ready) else "float32"])
     if ready["epoch"] is not None:

@@ -1,9 +1,10 @@
-"""Optimizers and learning-rate schedules by name, all of them torch's."""
+"""Optimizers, learning-rate schedules and averages of weights, all of them torch's."""
 
 from collections.abc import Callable, Iterable
 
 import torch
 from torch.optim import lr_scheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from src.errors import UserError
 
@@ -61,3 +62,16 @@ def make_schedule(exp_dict: dict, opt: torch.optim.Optimizer, n_steps: int) -> l
         return SCHEDULES[name](opt, max(n_steps, 1), **options)
     except (TypeError, ValueError, LookupError) as error:
         raise UserError(f"schedule {name!r} refuses {options} ({error}): mend those values") from None
+
+
+def make_average(network: torch.nn.Module, decay: float) -> AveragedModel:
+    """The running average of a network's weights and of what batch norm learned, updated after every step.
+
+    Of a training that is young it looks back less far, about a tenth of its steps, as its first weights mean nothing.
+    """
+
+    def update(averages: list[torch.Tensor], weights: list[torch.Tensor], n_averaged: torch.Tensor) -> None:
+        n = int(n_averaged)
+        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averages, weights, n_averaged)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)

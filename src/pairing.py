@@ -96,7 +96,7 @@ def open_split(exp_dict: dict, split: str, datadir: str | None, class_names: Seq
 def predict_split(model: LCFCN, dataset: PointDataset, runtime: Runtime) -> list[ScoredImage]:
     """Count and locate image by image, as validation does (see `LCFCN.val_on_batch`); places are in pixels of the
     images as they came, before the data set's zoom."""
-    model.model_base.eval()
+    model.network.eval()
     with _progress(make_loader(dataset, collate, runtime, workers=0), "evaluate") as bar:
         return [_predict_image(model, dataset, batch) for batch in bar]
 

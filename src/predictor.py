@@ -66,7 +66,7 @@ class Predictor:
         self.class_names = class_names
         self.tile = tile
         self.stop = stop or StopRequest()
-        model.model_base.eval()
+        model.network.eval()
 
     @classmethod
     def load(cls, path: Path, runtime: Runtime, *, tile: int = TILE, stop: StopRequest | None = None) -> "Predictor":

@@ -21,6 +21,7 @@ OPTIONAL = (
     "patience",
     "warm_up",
     "bumps",
+    "average",
 )
 AUTO = "auto"
 """Where an experiment leaves an entry to what `src.recipe` finds in the training images."""
@@ -29,6 +30,7 @@ LEFT_OUT = {"passes": AUTO, "patience": None}
 NUMBERS = {
     "warm_up": (1, "the share of the training's steps, from 0 to 1"),
     "bumps": (math.inf, "the weight of that loss, a number from 0"),
+    "average": (0.99999, "how much of the average of the weights a step keeps, from 0, none, to 0.99999"),
 }
 """Optional numbers from 0: the greatest, and what is told of others."""
 SECTIONS = {

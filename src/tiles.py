@@ -69,7 +69,7 @@ def probability_bands(
     """
     if fits(image.shape, tile):
         yield model.predict_probs(as_batch([image], [name], model.transform))[0]
-    elif isinstance(model.model_base, FCN8):
+    elif isinstance(model.network, FCN8):
         yield from _fcn8_bands(model, image, name, tile, check)
     else:
         yield from _plain_bands(model, image, name, tile, check)
@@ -136,7 +136,7 @@ def _core(maps: Tensor | np.ndarray, rows: Span, cols: Span, stride: int) -> Ten
 def _plain_bands(
     model: LCFCN, image: np.ndarray, name: str, tile: int, check: Callable[[], None]
 ) -> Iterator[np.ndarray]:
-    windows = _windows(model, image, tile, lambda images: {1: model.model_base(images)})
+    windows = _windows(model, image, tile, lambda images: {1: model.network(images)})
     with tqdm(total=sum(map(len, windows)), desc="tiles", leave=False) as bar:
         for tile_row in windows:
             cores = []
@@ -154,7 +154,7 @@ def _fcn8_bands(
     model: LCFCN, image: np.ndarray, name: str, tile: int, check: Callable[[], None]
 ) -> Iterator[np.ndarray]:
     height, width = image.shape[:2]
-    logits = model.model_base.merge(_score_maps(model, image, name, tile, check))
+    logits = model.network.merge(_score_maps(model, image, name, tile, check))
     if not logits.isfinite().all():
         raise UserError(f"the output is not finite at image {name}: use --precision 32 or bf16, or look at that image")
     for top, bottom in _bands(height, width):
@@ -170,12 +170,12 @@ def _bands(height: int, width: int) -> list[tuple[int, int]]:
 @torch.no_grad()
 def _score_maps(model: LCFCN, image: np.ndarray, name: str, tile: int, check: Callable[[], None]) -> dict[int, Tensor]:
     """FCN8's score maps (1, C, ceil(H / stride), ceil(W / stride)) of the whole image by stride, on the host."""
-    windows = [window for row in _windows(model, image, tile, model.model_base.scores) for window in row]
+    windows = [window for row in _windows(model, image, tile, model.network.scores) for window in row]
     maps: dict[int, Tensor] = {}
     for rows, cols in tqdm(windows, desc="tiles", leave=False):
         batch = _window_batch(model, image, name, rows, cols)
         with model.runtime.autocast():
-            scores = model.model_base.scores(model.runtime.images(batch))
+            scores = model.network.scores(model.runtime.images(batch))
         for stride, score in scores.items():
             if stride not in maps:
                 size = [-(-side // stride) for side in image.shape[:2]]

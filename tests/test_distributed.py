@@ -33,7 +33,7 @@ LIMIT = 120
 # Five batches an epoch, of 5, 5, 5, 5 and 1 images: the last has none for the second process. Three validation images.
 SMALL = [
     *["dataset.image_size=64", "dataset.min_objects=3", "dataset.max_objects=6", "model.freeze_batch_norm=True"],
-    *["loss.divide_by_points=batch", "bumps=0.3", "warm_up=0.25"],
+    *["loss.divide_by_points=batch", "bumps=0.3", "warm_up=0.25", "average=0.9"],
     *["dataset_size.train=21", "dataset_size.val=3", "batch_size=5", "max_epoch=4"],
     *["optimizer=sgd", "momentum=0.9", "lr=0.002"],
 ]

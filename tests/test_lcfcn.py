@@ -204,3 +204,33 @@ def test_losses_are_divided_by_the_clicks_of_the_batch_and_bumps_by_an_area_at_l
     bumps = compute_bump_loss(logits, batch["points"], batch["roi"]) / divisors["bumps_an_image"] * 0.5
     torch.testing.assert_close(loss, plain / 3 + bumps)
     torch.testing.assert_close(terms, {**{t: v / 3 for t, v in plain_terms.items()}, "bumps": bumps})
+
+
+def test_the_average_is_a_running_mean_of_the_weights_that_looks_back_no_further_than_a_tenth_of_the_steps():
+    exp_dict = {**EXP_DICT, "average": 0.5}
+    model, plain = LCFCN(exp_dict, Runtime("cpu"), n_steps=20), LCFCN(EXP_DICT, Runtime("cpu"), n_steps=20)
+    batch = collate([sample([(3, 3, 1)], size=64), sample([(9, 3, 1)], size=64)])
+    expected = {}
+    for n in range(14):
+        torch.manual_seed(n)
+        plain.train_on_batch(batch)
+        torch.manual_seed(n)
+        model.train_on_batch(batch)
+        kept = min(0.5, (1 + n) / (10 + n)) if n else 0.0
+        for name, value in plain.model_base.state_dict().items():
+            before = expected.get(name, torch.zeros_like(value, dtype=torch.float64))
+            expected[name] = kept * before + (1 - kept) * value.double()
+    found, trained = model.network.state_dict(), model.model_base.state_dict()
+    assert any("running_var" in name for name in found)
+    for name, value in plain.model_base.state_dict().items():
+        assert torch.equal(trained[name], value), name  # the average does not change what is trained
+        if value.is_floating_point():
+            torch.testing.assert_close(found[name].double(), expected[name], rtol=1e-4, atol=1e-6, msg=name)
+    images = torch.rand(1, 3, 64, 64)
+    model.network.eval()
+    with torch.no_grad():
+        expected_probs = model.network(images).sigmoid().numpy()
+    np.testing.assert_array_equal(model.predict_probs({**batch, "images": images}), expected_probs)
+    again = LCFCN.from_checkpoint(exp_dict, model.get_state_dict(), Runtime("cpu"))
+    again.network.eval()
+    np.testing.assert_array_equal(again.predict_probs({**batch, "images": images}), expected_probs)

@@ -17,8 +17,10 @@ from benchmarks.kill_test import SMALL, kill_test, outcome, same
 from exp_configs import EXP_GROUPS
 from src import checkpoints
 from src.curves import FOLDER
+from src.datasets import collate, get_dataset
 from src.models import LCFCN, build_base
-from src.runtime import START_AGAIN
+from src.predictor import Predictor
+from src.runtime import START_AGAIN, Runtime, make_loader
 
 COLUMNS = [
     *["epoch", "train_loss", "train_image_level", "train_point_level", "train_split_level", "train_false_positive"],
@@ -139,6 +141,26 @@ def test_bumps_are_learned_beside_the_loss_with_their_weight(tmp_path):
     for row in (half, whole):
         assert row["train_loss"] == pytest.approx(none["train_loss"] + row["train_bumps"], rel=1e-5)
     assert not same(outcome(tmp_path / "0")["model"], outcome(tmp_path / "1")["model"])
+
+
+def test_the_average_is_validated_and_kept_and_goes_on_where_it_was(tmp_path, monkeypatch):
+    assert train(tmp_path / "none") == train(tmp_path / "whole", "average=0.9") == 0
+    with monkeypatch.context() as patch:
+        ask_to_stop_at_step(5, signal.SIGINT, patch)
+        assert train(tmp_path / "cut", "average=0.9") == 130
+    assert train(tmp_path / "cut", "average=0.9") == 0
+    none, whole, cut = (outcome(tmp_path / name) for name in ("none", "whole", "cut"))
+    assert same(whole, cut)
+    assert same(whole["trained"], none["model"])
+    assert not same(whole["model"], none["model"])
+    assert train(tmp_path / "one", "average=0.9", "max_epoch=1") == 0
+    one, savedir = outcome(tmp_path / "one"), only_savedir(tmp_path / "one")
+    assert same(one["best"]["model"], one["model"])
+    predictor = Predictor.load(savedir, Runtime("cpu"))
+    dataset = get_dataset(one["exp_dict"]["dataset"], "val", None, size=2, seed=3)
+    again = predictor.model.val_on_loader(make_loader(dataset, collate, predictor.model.runtime, workers=0))
+    assert again["val_mae"] == checkpoints.best_row(scores(savedir))["val_mae"]
+    assert again["val_game_3"] == checkpoints.best_row(scores(savedir))["val_game_3"]
 
 
 @pytest.mark.parametrize(

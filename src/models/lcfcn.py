@@ -20,7 +20,7 @@ from src.datasets.transforms import denormalize
 from src.distributed import Team
 from src.errors import UserError, one_line
 from src.models.bases import build_base
-from src.optim import make_optimizer, make_schedule
+from src.optim import make_average, make_optimizer, make_schedule
 from src.runtime import Runtime, StopRequest
 from src.schema import BATCH, VALIDATION
 
@@ -56,6 +56,7 @@ class LCFCN:
         # A fused optimizer reads the scaler's verdict on the GPU, without a copy to the host.
         self.opt = make_optimizer(exp_dict, parameters, fused=runtime.is_cuda)
         self.scaler = runtime.make_scaler()
+        self.average = make_average(self.model_base, exp_dict["average"]) if exp_dict.get("average") else None
         self.schedule = make_schedule(exp_dict, self.opt, n_steps)
         self.n_warm_up, self.bumps = round(exp_dict.get("warm_up", 0) * n_steps), exp_dict.get("bumps", 0)
         options = exp_dict.get("loss", {})
@@ -75,9 +76,14 @@ class LCFCN:
         UserError
             If the checkpoint's parameters are not those of the experiment's network.
         """
-        model = cls({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}}, runtime)
+        model = cls({**exp_dict, "model": {**exp_dict["model"], "pretrained": None}, "average": 0}, runtime)
         model.load_state_dict({"model": checkpoint["model"]})
         return model
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The network that predicts: `model_base`, or the average of its weights if the experiment has one."""
+        return self.average.module if self.average else self.model_base
 
     @property
     def team(self) -> Team:
@@ -167,6 +173,8 @@ class LCFCN:
         self.scaler.scale(loss * weight).backward()
         self.scaler.step(self.opt)
         self.scaler.update()
+        if self.average:
+            self.average.update_parameters(self.model_base)
         self.schedule.step()
         # One copy from the device for all of them; their sum is the loss.
         fetched = torch.stack(list(terms.values())).tolist()
@@ -232,8 +240,8 @@ class LCFCN:
             `val_mae` (mean over the classes; with several, `val_mae_1` ... too), `val_rmse`, `val_game_1..3`
             (likewise means over the classes), `val_score` (-val_mae), `val_seconds`.
         """
-        self.team.average_buffers(self.model_base)
-        self.model_base.eval()
+        self.team.average_buffers(self.network)
+        self.network.eval()
         start = time.perf_counter()
         errors, games = (self._choose_reading if self.chooses_reading else self._count_all)(loader)
         errors = self.team.gather(np.reshape(errors, (-1, self.n_classes)))
@@ -287,7 +295,7 @@ class LCFCN:
     def predict_probs(self, batch: dict) -> np.ndarray:
         """(N, 1, H, W) or (N, K + 1, H, W) float32 probabilities of a batch; UserError if one is not finite."""
         with self.runtime.autocast():
-            logits = self.model_base(self.runtime.images(batch)).float()
+            logits = self.network(self.runtime.images(batch)).float()
         probs = to_probs(logits).cpu().numpy()
         finite = np.isfinite(probs).reshape(len(probs), -1).all(axis=1)
         if not finite.all():
@@ -297,7 +305,7 @@ class LCFCN:
     @torch.no_grad()
     def vis_on_loader(self, loader: Iterable[dict], savedir: Path) -> list[Path]:
         """Draw each image with true points | predicted blobs and their count | heat map, and return the files."""
-        self.model_base.eval()
+        self.network.eval()
         files = []
         for batch in loader:
             probs = self.predict_probs(batch)
@@ -315,9 +323,11 @@ class LCFCN:
 
         It is the same whatever number of processes train together, and all of them must ask for it at once.
         """
-        self.team.average_buffers(self.model_base)
+        networks = {"model": self.network, **({"trained": self.model_base} if self.average else {})}
+        for network in networks.values():
+            self.team.average_buffers(network)
         return {
-            "model": self.model_base.state_dict(),
+            **{key: network.state_dict() for key, network in networks.items()},
             "opt": self.opt.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -334,7 +344,9 @@ class LCFCN:
             If the parameters, or what else there is, are not those of this network.
         """
         try:
-            self.model_base.load_state_dict(state["model"])
+            self.network.load_state_dict(state["model"])
+            if self.average:
+                self.model_base.load_state_dict(state["trained"])
             if "opt" in state:
                 self.opt.load_state_dict(state["opt"])
             if "random" in state:
@@ -347,6 +359,8 @@ class LCFCN:
 
     def _take_up_run(self, state: dict) -> None:
         self.schedule.load_state_dict(state["schedule"])
+        if self.average:
+            self.average.n_averaged.fill_(self.schedule.last_epoch)
         if state["scaler"] and self.scaler.is_enabled():  # both runs are in float16
             self.scaler.load_state_dict(state["scaler"])
         self.runtime.set_random_state(state["random"])
