@@ -1,7 +1,9 @@
+import sys
 from http.client import IncompleteRead
 from urllib.error import URLError
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F  # noqa: N812
 import torchvision.models as tv
@@ -33,7 +35,7 @@ def meta_base(name, n_classes=1, **options):
         return build_base(name, n_classes, **options)
 
 
-@pytest.mark.parametrize("name", sorted(BASES))
+@pytest.mark.parametrize("name", [*sorted(BASES), "fpn_timm_convnext_atto", "fpn_timm_tf_efficientnet_lite0"])
 @pytest.mark.parametrize(("n_classes", "channels"), [(1, 1), (2, 3), (3, 4)])
 def test_logits_have_the_images_size_and_the_classes_channels(name, n_classes, channels):
     network = meta_base(name, n_classes)
@@ -55,6 +57,12 @@ def test_unknown_choices_are_listed():
         (("fcn8_vgg16", 1), {"output_stride": 4}, "output_stride is 4"),
         (("fcn8_resnet18", 1), {"output_stride": 2}, "output_stride is 2 with fcn8_resnet18; expected 8 or 4"),
         (("fpn_resnet18", 1), {"output_stride": 16}, "output_stride is 16"),
+        (("fcn8_timm_resnet18", 1), {}, "or fpn_timm_NAME with the name of a trunk of timm"),
+        (("fpn_timm_resnet", 1), {}, r"no trunk 'resnet' that gives maps \(Unknown model .*such as .*resnet18"),
+        (("fpn_timm_", 1), {}, r"no trunk '' that gives maps"),
+        (("fpn_timm_vit_tiny_patch16_224", 1), {}, r"no map of stride 4, 8, 32 \(it has 16\)"),
+        (("fpn_timm_convnext_atto", 1), {"output_stride": 2}, r"no map of stride 2 \(it has 4, 8, 16, 32\)"),
+        (("fpn_timm_resnet18", 1), {"output_stride": 16}, "output_stride is 16"),
     ]:
         with pytest.raises(ModelError, match=message):
             build_base(*arguments, **options)
@@ -321,11 +329,61 @@ def test_a_download_that_breaks_off_is_told_like_no_network(tmp_path, monkeypatc
         build_base("fcn8_resnet18", 1, pretrained="imagenet")
 
 
+def test_a_trunk_of_timm_is_the_one_of_torchvision_where_both_have_it(tmp_path):
+    trunk = tv.resnet18()
+    torch.save(trunk.state_dict(), tmp_path / "resnet18.pth")
+    ours, theirs = (
+        build_base(name, 1, pretrained=str(tmp_path / "resnet18.pth")) for name in ("fpn_resnet18", "fpn_timm_resnet18")
+    )
+    theirs.decoder, theirs.score = ours.decoder, ours.score
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.eval()(images), ours.eval()(images))
+        filled = torch.nn.functional.pad(images[..., :50, :70], (0, 26, 0, 14))
+        assert torch.equal(theirs(images[..., :50, :70]), theirs(filled)[..., :50, :70])
+    norms = [m for m in theirs.train().timm_32s.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert len(norms) == 20
+    assert not any(norm.training for norm in norms)
+
+
+def test_a_trunk_of_timm_takes_the_weights_of_its_classifier_and_no_others(tmp_path):
+    classifier = timm.create_model("convnext_atto")  # it has stem.0 and stages.0 where the trunk has stem_0, stages_0
+    path = tmp_path / "convnext.pth"
+    torch.save(classifier.state_dict(), path)
+    network = build_base("fpn_timm_convnext_atto", 1, pretrained=str(path)).eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        coarsest = network.maps(images)[32]
+        torch.testing.assert_close(coarsest, classifier.eval().forward_features(images))
+    cut = {name: value for name, value in classifier.state_dict().items() if not name.startswith("stages.2.blocks.1")}
+    torch.save(cut, path)
+    with pytest.raises(ModelError, match=r"has nothing for timm_32s.stages_2.blocks.1"):
+        build_base("fpn_timm_convnext_atto", 1, pretrained=str(path))
+
+
+def test_timms_own_weights_are_asked_for_and_their_lack_is_told(tmp_path, monkeypatch):
+    trunk = timm.create_model("resnet18", features_only=True)
+    create = timm.create_model
+    given = {True: trunk}
+    monkeypatch.setattr(timm, "create_model", lambda *a, pretrained, **k: given.get(pretrained) or create(*a, **k))
+    network = build_base("fpn_timm_resnet18", 1, pretrained="imagenet")
+    assert torch.equal(network.timm_32s.conv1.weight, trunk.conv1.weight)
+    monkeypatch.undo()
+    # As where there is no network, without its repeated tries.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=r"weights of resnet18 could not be fetched .*model\.pretrained=PATH"):
+        build_base("fpn_timm_resnet18", 1, pretrained="imagenet")
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ModelError, match=r"needs timm, which is not installed: pip install -e '\.\[timm\]'"):
+        build_base("fpn_timm_resnet18", 1)
+
+
 def load_vgg16(path, content, n_outputs=1):
     """A small VGG16 filled from a file with this content."""
     torch.save(content, path)
     network = FCN8VGG16(n_outputs, fc_channels=4)
-    load_weights(network, str(path), tv.VGG16_Weights.IMAGENET1K_V1, vgg16_names)
+    load_weights(network, str(path), dict, vgg16_names)
     return network
 
 

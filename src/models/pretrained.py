@@ -20,7 +20,9 @@ class ModelError(UserError):
     """A network that is unknown, or weights that are missing or do not fit, told in one line."""
 
 
-def load_weights(network: nn.Module, pretrained: str, imagenet: WeightsEnum, to_trunk: Callable[[dict], dict]) -> None:
+def load_weights(
+    network: nn.Module, pretrained: str, imagenet: Callable[[], dict], to_trunk: Callable[[dict], dict]
+) -> None:
     """Fill a network with pretrained weights.
 
     Parameters
@@ -28,26 +30,26 @@ def load_weights(network: nn.Module, pretrained: str, imagenet: WeightsEnum, to_
     network : nn.Module
         Filled in place.
     pretrained : str
-        `'imagenet'`, or the path of a state dict: with torchvision's names for the trunk, or with the network's own
-        (a checkpoint of trainval.py, or one published for the authors' code).
-    imagenet : WeightsEnum
-        What `'imagenet'` stands for.
+        `'imagenet'`, or the path of a state dict: with the names that torchvision or timm has for the trunk, or with
+        the network's own (a checkpoint of trainval.py, or one published for the authors' code).
+    imagenet : callable
+        Gives the state dict that `'imagenet'` stands for.
     to_trunk : callable
-        Renames the tensors of a torchvision state dict to the network's, and leaves out what the network lacks.
+        Renames the tensors of a trunk's state dict to the network's, and leaves out what the network lacks.
 
     Raises
     ------
     ModelError
         If the weights are missing, damaged, or not those of this network.
     """
-    state = download(imagenet) if pretrained == "imagenet" else read_state(Path(pretrained))
+    state = imagenet() if pretrained == "imagenet" else read_state(Path(pretrained))
     own = network.state_dict()
     is_own = any(name in own for name in state)
     found = state if is_own else to_trunk(state)
     if not any(name in own for name in found):
         raise ModelError(
             f"{pretrained} holds no weights of this network (it has {', '.join(sorted(state)[:3]) or 'nothing'}, ...); "
-            f"expected names as {', '.join(list(own)[:2])} or torchvision's: {WAYS_OUT}"
+            f"expected names as {', '.join(list(own)[:2])} or those of its trunk: {WAYS_OUT}"
         )
     # torchvision's files have no head and may lack fc6 and fc7: those stay as they were made.
     _check_complete(pretrained, found, own, spared=() if is_own else (*HEAD, "decoder", "fc"))
