@@ -177,7 +177,7 @@ def prepare(exp_dict: dict, args: argparse.Namespace) -> tuple[dict, dict[str, P
 def check_networks(exp_list: list[dict], runtime: Runtime) -> None:
     """Build each different network with its optimizer once, so that a wrong choice or missing weights are noticed
     before anything is written."""
-    different = {json.dumps([e["model"], e["optimizer"], e.get("schedule")]): e for e in exp_list}
+    different = {json.dumps([e["model"], e["optimizer"], e.get("schedule"), e.get("mirror")]): e for e in exp_list}
     for exp_dict in different.values():
         LCFCN(exp_dict, runtime)
 

@@ -60,7 +60,7 @@ def onnx_bytes(model: LCFCN, class_names: list[str]) -> bytes:
     class_names : list of str
         One a class.
     """
-    network = FromPixels(model.network, model.transform).eval()
+    network = FromPixels(model.predicting, model.transform).eval()
     program = torch.onnx.export(
         network,
         (torch.zeros(EXAMPLE),),

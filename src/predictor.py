@@ -18,8 +18,9 @@ from src.datasets.transforms import resized, scaled_size
 from src.defaults import TILE
 from src.errors import UserError
 from src.models import LCFCN
+from src.models.trunk import CELL
 from src.runtime import Runtime, StopRequest
-from src.tiles import GRID, as_batch, fits, probability_bands
+from src.tiles import as_batch, fits, probability_bands
 
 MARGIN = 64
 """So many rows beyond a band are read with it, where objects are parted: what lies further away has no say."""
@@ -60,8 +61,8 @@ class Predictor:
     def __init__(
         self, model: LCFCN, class_names: list[str], *, tile: int = TILE, stop: StopRequest | None = None
     ) -> None:
-        if tile < 3 * GRID:
-            raise UserError(f"--tile is {tile}; expected {3 * GRID} pixels or more")
+        if tile < 3 * CELL:
+            raise UserError(f"--tile is {tile}; expected {3 * CELL} pixels or more")
         self.model = model
         self.class_names = class_names
         self.tile = tile

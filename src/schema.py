@@ -22,6 +22,7 @@ OPTIONAL = (
     "warm_up",
     "bumps",
     "average",
+    "mirror",
 )
 AUTO = "auto"
 """Where an experiment leaves an entry to what `src.recipe` finds in the training images."""
@@ -78,6 +79,8 @@ def check_exp_dict(exp_dict: dict) -> None:
         value = exp_dict.get(key, 0)
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most or value == math.inf:
             raise UserError(f"{key} is {value!r}; expected {expected}")
+    if not isinstance(exp_dict.get("mirror", False), bool):
+        raise UserError(f"mirror is {exp_dict['mirror']!r}; expected True or False")
     if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
         raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
     if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:

@@ -15,9 +15,8 @@ from src.errors import UserError
 from src.models import LCFCN
 from src.models.fcn8 import FCN8
 from src.models.lcfcn import to_probs
+from src.models.trunk import CELL
 
-GRID = 32
-"""The coarsest stride of the networks: tiles that begin at its multiples see the same grid as the whole image."""
 BAND_PIXELS = 2**22
 """How many pixels of the probabilities are held at once, at least a row."""
 
@@ -88,7 +87,10 @@ def as_batch(images: list[np.ndarray], names: list[str], transform: str) -> dict
 
 
 def spans(length: int, tile: int, halo: int) -> list[Span]:
-    """Cut a side into cores on the grid, each in a window of at most `tile` that holds `halo` more at both ends."""
+    """Cut a side into cores of whole cells, each in a window of at most `tile` that holds `halo` more at both ends.
+
+    A tile that begins at a cell of the whole image has the same cells.
+    """
     if length <= tile:
         return [Span(0, length, 0, length)]
     step = tile - 2 * halo
@@ -98,25 +100,25 @@ def spans(length: int, tile: int, halo: int) -> list[Span]:
 
 
 def reach(read: Callable[[Tensor], dict[int, Tensor]], device: torch.device) -> int:
-    """How many pixels far a network sees, in whole steps of the grid: how far NaN spreads from one step of it.
+    """How many pixels far a network sees, in whole cells: how far NaN spreads from one of them.
 
     `read` takes (1, 3, H, W) images and returns maps by their stride.
     """
-    images = torch.zeros((1, 3, GRID, 128 * GRID), device=device)
-    start = 64 * GRID
-    images[..., start : start + GRID] = torch.nan
+    images = torch.zeros((1, 3, CELL, 128 * CELL), device=device)
+    start = 64 * CELL
+    images[..., start : start + CELL] = torch.nan
     far = 0
     for stride, scores in read(images).items():
         touched = scores.isnan().any(dim=1).any(dim=1)[0].nonzero()[:, 0].cpu() * stride
-        far = max(far, start - int(touched[0]), int(touched[-1]) + stride - start - GRID)
-    return -(-far // GRID) * GRID
+        far = max(far, start - int(touched[0]), int(touched[-1]) + stride - start - CELL)
+    return -(-far // CELL) * CELL
 
 
 def _windows(model: LCFCN, image: np.ndarray, tile: int, read: Callable) -> list[list[tuple[Span, Span]]]:
     """Rows of (rows, columns) of each tile."""
-    tile = tile // GRID * GRID
+    tile = tile // CELL * CELL
     with torch.no_grad():
-        halo = min(reach(read, model.runtime.device), tile // 3 // GRID * GRID)
+        halo = min(reach(read, model.runtime.device), tile // 3 // CELL * CELL)
     height, width = image.shape[:2]
     return [[(rows, cols) for cols in spans(width, tile, halo)] for rows in spans(height, tile, halo)]
 

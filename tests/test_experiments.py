@@ -66,6 +66,7 @@ def test_override_refuses_what_nothing_reads(bad):
         ({"warm_up": True}, "warm_up is True; expected the share"),
         ({"bumps": -1}, "bumps is -1; expected the weight of that loss, a number from 0"),
         ({"average": 1}, "average is 1; expected how much .* from 0, none, to 0.99999"),
+        ({"mirror": 1}, "mirror is 1; expected True or False"),
         ({"loss": {"term_weights": {"split": 2}}}, "loss.term_weights is .*; expected a dict of image_level"),
         ({"loss": {"term_weights": {"split_level": -1}}}, "numbers from 0"),
         ({"reading": 3}, "reading is 3; expected a dict with any of threshold, depth, smoothing, or 'validation'"),

@@ -30,6 +30,7 @@ OVERRIDES = [
     "model.freeze_batch_norm=False",
     "dataset.zoom=2",
     "reading=validation",
+    "mirror=True",
 ]
 READING = {"threshold": -0.5, "depth": 0.05, "smoothing": 0.7}
 ROOT = Path(export.__file__).parents[1]
@@ -318,7 +319,7 @@ def test_onnx_counts_as_the_network_does(ready, images):
         (logits,) = session.run(None, {"images": pixels})
         batch = as_batch(crops, ["a", "b"][: len(crops)], model.transform)
         with torch.no_grad():
-            expected = model.model_base(batch["images"]).numpy()
+            expected = model.predicting(batch["images"]).numpy()
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
         counts = get_blobs(scipy.special.softmax(logits, axis=1), reading=reading).max(axis=(2, 3))
         own = get_blobs(model.predict_probs(batch), reading=model.reading).max(axis=(2, 3))

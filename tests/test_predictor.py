@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import logit
 from torch import nn
 from torchvision.transforms.v2.functional import resize
 
@@ -12,6 +13,7 @@ from src.bands import BandBlobs, in_context
 from src.errors import UserError
 from src.models import LCFCN
 from src.models.fcn8 import FCN8
+from src.models.trunk import CELL
 from src.predictor import Predictor
 from src.runtime import Runtime, Stopped, StopRequest
 
@@ -144,7 +146,7 @@ def test_cores_cover_a_side_once_and_windows_are_on_the_grid(length, tile, halo)
     found = tiles.spans(length, tile, halo)
     assert [pixel for span in found for pixel in range(span.start, span.stop)] == list(range(length))
     for span in found:
-        assert span.start % tiles.GRID == span.window_start % tiles.GRID == 0
+        assert span.start % CELL == span.window_start % CELL == 0
         assert span.window_stop - span.window_start <= tile
         assert span.window_start == max(span.start - halo, 0)
         assert span.window_stop == min(span.stop + halo, length)
@@ -178,7 +180,7 @@ def test_reach_covers_what_the_gradient_says_of_mobilenet():
         columns = gradient.abs().sum(dim=(0, 1, 2)).nonzero()[:, 0]
         far = max(far, 512 - int(columns[0]), int(columns[-1]) - 512 - stride + 1)
     reached = tiles.reach(network.scores, torch.device("cpu"))
-    assert 128 < far <= reached <= far + 2 * tiles.GRID
+    assert 128 < far <= reached <= far + 2 * CELL
 
 
 @pytest.mark.parametrize("n_classes", [1, 3])
@@ -206,6 +208,40 @@ def test_tiles_of_fcn8_are_exact_where_the_margin_is_as_wide_as_it_sees(n_classe
     whole, tiled = whole_and_tiled(model, picture(*size), tile)
     assert whole.std() > 0.1
     assert np.abs(whole - tiled).max() < 1e-4  # of logits of tens, in float32
+
+
+def pyramid(**options):
+    """A pyramid with random weights whose output differs from place to place."""
+    exp_dict = {**EXP_DICT, "model": {**EXP_DICT["model"], "base": "fpn_mobilenet_v2", "output_stride": 8}, **options}
+    model = LCFCN(exp_dict, CPU)
+    torch.nn.init.normal_(model.model_base.score.weight, std=200)
+    model.model_base.eval()
+    with torch.no_grad():
+        seen = model.model_base(tiles.as_batch([picture(256, 256)], ["made"], model.transform)["images"])
+    model.model_base.score.bias.data -= seen.mean()
+    return model
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_tiles_of_the_pyramid_are_exact_also_of_its_mirror_image(mirror):
+    whole, tiled = whole_and_tiled(pyramid(mirror=mirror), picture(300, 1997), 768)  # no whole number of cells
+    assert whole.std() > 0.1
+    assert np.abs(whole - tiled).max() < 1e-4
+
+
+def test_the_mirror_image_gives_the_mirrored_map():
+    """Of whole cells; and what it sees is the mean of what the network alone sees of both, in logits."""
+    both, alone = pyramid(mirror=True), pyramid()
+    image = picture(64, 96)
+    left, right = (as_map(both, turned) for turned in (image, image[:, ::-1]))
+    np.testing.assert_allclose(right[:, ::-1], left, atol=1e-5)
+    seen, seen_mirrored = (logit(as_map(alone, turned)) for turned in (image, image[:, ::-1]))
+    assert np.abs(seen - seen_mirrored[:, ::-1]).max() > 0.1
+    np.testing.assert_allclose(logit(left), (seen + seen_mirrored[:, ::-1]) / 2, rtol=1e-3, atol=1e-3)
+
+
+def as_map(model, image):
+    return model.predict_probs(tiles.as_batch([np.ascontiguousarray(image)], ["made"], model.transform))[0, 0]
 
 
 def test_tiles_cut_through_every_side_and_bands_too(monkeypatch):

@@ -239,6 +239,7 @@ def test_arguments_that_are_no_good_are_one_line_and_write_nothing(tmp_path, cap
         (["-e", "demo", *here, "--set", "model.base=unet"], "fcn8_mobilenet_v2"),
         (["-e", "demo", *here, "--set", "dataset.name=nothing"], "trancos"),
         (["-e", "demo", *here, "--set", "optimizer=lion"], "adamw"),
+        (["-e", "demo", *here, "--set", "mirror=True"], "mirror is True with model.base fcn8_mobilenet_v2; expected"),
         (["-e", "demo", *here, "--set", "schedule={'name': 'saw'}"], "cosine"),
         (["-e", "demo", *here, "--set", "model.n_classes=2"], "n_classes"),
         (["-e", "demo", *here, "--set", f"model.pretrained={tmp_path}/none.pth"], "none.pth"),

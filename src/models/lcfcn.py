@@ -20,6 +20,8 @@ from src.datasets.transforms import denormalize
 from src.distributed import Team
 from src.errors import UserError, one_line
 from src.models.bases import build_base
+from src.models.fpn import FPN
+from src.models.mirror import Mirrored
 from src.optim import make_average, make_optimizer, make_schedule
 from src.runtime import Runtime, StopRequest
 from src.schema import BATCH, VALIDATION
@@ -58,6 +60,12 @@ class LCFCN:
         self.scaler = runtime.make_scaler()
         self.average = make_average(self.model_base, exp_dict["average"]) if exp_dict.get("average") else None
         self.schedule = make_schedule(exp_dict, self.opt, n_steps)
+        self.mirror = exp_dict.get("mirror", False)
+        if self.mirror and not isinstance(self.model_base, FPN):
+            raise UserError(
+                f"mirror is True with model.base {exp_dict['model']['base']}; expected a base whose name begins with "
+                "fpn: --set mirror=False, or another model.base"
+            )
         self.n_warm_up, self.bumps = round(exp_dict.get("warm_up", 0) * n_steps), exp_dict.get("bumps", 0)
         options = exp_dict.get("loss", {})
         self.divides_by_batch = options.get("divide_by_points") == BATCH
@@ -82,8 +90,13 @@ class LCFCN:
 
     @property
     def network(self) -> torch.nn.Module:
-        """The network that predicts: `model_base`, or the average of its weights if the experiment has one."""
+        """The network whose weights predict: `model_base`, or the average of it if the experiment has one."""
         return self.average.module if self.average else self.model_base
+
+    @property
+    def predicting(self) -> torch.nn.Module:
+        """What turns images into the logits that are read: `network`, which may look at their mirror images too."""
+        return Mirrored(self.network) if self.mirror else self.network
 
     @property
     def team(self) -> Team:
@@ -295,7 +308,7 @@ class LCFCN:
     def predict_probs(self, batch: dict) -> np.ndarray:
         """(N, 1, H, W) or (N, K + 1, H, W) float32 probabilities of a batch; UserError if one is not finite."""
         with self.runtime.autocast():
-            logits = self.network(self.runtime.images(batch)).float()
+            logits = self.predicting(self.runtime.images(batch)).float()
         probs = to_probs(logits).cpu().numpy()
         finite = np.isfinite(probs).reshape(len(probs), -1).all(axis=1)
         if not finite.all():

@@ -10,6 +10,10 @@ MOBILENET_ENDS = {2: 2, 4: 4, 8: 7, 16: 14, 32: 18}
 channels made for classification, is left out: it would cost a quarter of the time."""
 
 
+CELL = 32
+"""The coarsest stride of the trunks: the side in pixels of a cell of that map."""
+
+
 @dataclass(frozen=True)
 class Trunk:
     """A trunk and how it is read.
