@@ -148,6 +148,7 @@ EXP_GROUPS = {
             "lr": 1e-3,
             "warm_up": 0.1,
             "bumps": 0.2,
+            "average": 0.999,
             "loss": apart(4),
             "reading": "validation",
             "seed": 0,

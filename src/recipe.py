@@ -9,17 +9,16 @@ from scipy.spatial import cKDTree
 
 from src.datasets.base import PointDataset, check_zoom
 from src.errors import UserError
+from src.models.trunk import CELL
 from src.schema import AUTO
 
-APART = 10.0
-"""So many pixels of the network's input should lie between neighbours, at the least: more than two of its cells."""
+APART = 16.0
+"""So many pixels of the network's input should lie between neighbours, at the least: four cells of its finest map."""
 ZOOMS = (1, 2, 4)
 MOST_PIXELS = 16_000_000
 """Of a zoomed image, which validation shows to the network as a whole."""
 SIDE = 384
 """Of a crop, in pixels of the network's input."""
-GRID = 32
-"""The trunk's coarsest stride: a crop's side is a multiple."""
 EPOCH_IMAGES = 400
 """Fewer images are passed several times in an epoch, so that validation does not take most of the time."""
 LOOKED_AT = 50
@@ -55,7 +54,7 @@ def choose(exp_dict: dict, open_train: Callable[[dict], PointDataset]) -> tuple[
     if augment.get("crop") == AUTO:
         side = min(min(record.roi.shape) for record in records) * dataset.get("zoom", 1)
         # Of less than two cells of the coarsest map, batch norm would learn nothing from a batch of one image.
-        augment["crop"] = max(int(min(side, SIDE)) // GRID, 2) * GRID
+        augment["crop"] = max(int(min(side, SIDE)) // CELL, 2) * CELL
         told.append(f"dataset.augment.crop={augment['crop']}: the shortest side of an image is {side:g} when zoomed")
     if chosen.get("passes") == AUTO:
         chosen["passes"] = max(round(EPOCH_IMAGES / len(train)), 1)

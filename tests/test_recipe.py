@@ -14,6 +14,7 @@ from lcfcn.reading import Reading
 from src import checkpoints, experiments, jobs, recipe, schema
 from src.datasets.base import Record
 from src.models import LCFCN
+from src.models.trunk import CELL
 
 OWN = EXP_GROUPS["own"][0]
 
@@ -41,7 +42,7 @@ def chosen(images, **entries):
     return recipe.choose({**OWN, **entries}, lambda dataset_dict: images)
 
 
-@pytest.mark.parametrize(("distance", "zoom"), [(40, 1), (10, 1), (9, 2), (5, 2), (4, 4), (1, 4)])
+@pytest.mark.parametrize(("distance", "zoom"), [(40, 1), (16, 1), (15, 2), (8, 2), (7, 4), (1, 4)])
 def test_neighbours_are_brought_apart_by_the_least_zoom(distance, zoom):
     exp_dict, told = chosen(Images(3, points=lattice(distance)))
     assert exp_dict["dataset"]["zoom"] == zoom
@@ -147,7 +148,7 @@ def test_a_run_says_what_it_chose_keeps_it_in_the_checkpoint_and_its_name_stays(
     assert experiments.experiment_id(exp_dict) == savedir.name
     kept = checkpoints.load_checkpoint(savedir / checkpoints.BEST)["exp_dict"]
     assert kept["dataset"]["zoom"] in recipe.ZOOMS
-    assert kept["dataset"]["augment"]["crop"] % recipe.GRID == 0
+    assert kept["dataset"]["augment"]["crop"] % CELL == 0
     assert kept["reading"] != "validation"
 
 
