@@ -50,7 +50,7 @@ N_DRAWN = 100
 """Of the cells the first hundred are to train and validate on, the others to test."""
 UPSTREAM = {
     **{"batch_size": 1, **PAPER_ADAM, "betas": PAPER_ADAM["betas"][0], "schedule": None},
-    **{"passes": 1, "warm_up": 0, "bumps": 0, "loss": {}, "reading": {}},
+    **{"passes": 1, "warm_up": 0, "bumps": 0, "average": 0, "loss": {}, "reading": {}},
 }
 
 

@@ -54,7 +54,7 @@ def test_recipes_are_experiments_and_upstream_is_the_authors(data):
     assert not {"augment", "zoom"} & set(upstream["dataset"])
     assert upstream["loss"] == upstream["reading"] == {}
     assert upstream["schedule"] is None
-    assert upstream["warm_up"] == 0
+    assert upstream["warm_up"] == upstream["average"] == 0
     assert upstream["model"]["base"] == found["ours"]["model"]["base"]
     assert found["upstream_vgg16"]["model"]["base"] == "fcn8_vgg16"
     assert [found[name]["model"]["pretrained"] for name in ("ours", "upstream_vgg16")] == ["here.pth", "there.pth"]
