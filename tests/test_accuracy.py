@@ -118,7 +118,7 @@ def test_a_row_a_run_and_a_line_for_the_seeds(cars, tmp_path, capsys):
 
 
 def test_the_density_regressor_learns_maps_that_sum_to_the_counts(cars):
-    exp_dict = {**accuracy.recipes("cars")["density"], "passes": 1}
+    exp_dict = {**accuracy.recipes("cars")["density"], "passes": 1, "average": 0}
     exp_dict["dataset"] = {"name": "trancos", "transform": "rgb_normalize"}
     exp_dict["model"] = {**exp_dict["model"], "pretrained": None}
     model = accuracy.DensityRegressor(exp_dict, Runtime("cpu"))
