@@ -359,7 +359,7 @@ class LCFCN:
         try:
             self.network.load_state_dict(state["model"])
             if self.average:
-                self.model_base.load_state_dict(state["trained"])
+                self.model_base.load_state_dict(state.get("trained", state["model"]))
             if "opt" in state:
                 self.opt.load_state_dict(state["opt"])
             if "random" in state:
