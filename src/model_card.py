@@ -123,6 +123,8 @@ def _scores(ready: dict, chosen: list[str]) -> str:
 def _reading(model: LCFCN) -> str:
     reading = model.reading
     steps = [f"The network is shown images at {model.zoom:g} times their size."] if model.zoom != 1 else []
+    if model.mirror:
+        steps.append("It is shown their mirror images too, and the mean of both maps of logits is read.")
     if reading.smoothing:
         steps.append(f"The map of logits is smoothed by {reading.smoothing:g} pixels.")
     steps.append(f"An object is a connected blob of pixels above {reading.threshold:g}, in logits.")

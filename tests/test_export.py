@@ -274,6 +274,7 @@ def test_the_card_says_what_the_files_are(ready):
         "These images chose the epoch and the reading, so their scores flatter.",
         "before they were rounded to float16",
         "images at 2 times their size",
+        "It is shown their mirror images too,",
         "smoothed by 0.7 pixels. An object is a connected blob of pixels above -0.5,",
         "the map sinks by 0.05 between",
         "from the weights `start.pth`",
