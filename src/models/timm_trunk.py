@@ -22,7 +22,7 @@ def make_trunk(name: str) -> nn.Module:
     timm = _timm()
     try:
         return timm.create_model(name, features_only=True, pretrained=False)
-    except (RuntimeError, AttributeError, TypeError, ValueError, AssertionError) as error:
+    except (RuntimeError, AttributeError, TypeError, ValueError, AssertionError, OSError) as error:
         near = ", ".join(timm.list_models(f"{name.split('_')[0]}*")[:8])
         raise ModelError(
             f"timm has no trunk {name!r} that gives maps ({one_line(error)[:200]}): choose another"
