@@ -1,5 +1,8 @@
 """Folders of experiments as trainval.py leaves them, without training, and what command lines say of mistakes."""
 
+import os
+import signal
+
 import torch
 from PIL import Image
 
@@ -47,6 +50,24 @@ def write_experiment(savedir_base, n_classes, class_names=None, overrides=()):
     network |= {"class_names": class_names or dataset.class_names}
     checkpoints.write_whole(savedir / checkpoints.BEST, lambda file: torch.save(network, file))
     return savedir, scores
+
+
+def stop_at(step, number=signal.SIGTERM, patch=None):
+    """Send this process a signal in its training step of that number; a list that grows by one with each step.
+
+    Without a `MonkeyPatch` that undoes it, it stays so, as for a process that ends anyway.
+    """
+    train_on_batch = LCFCN.train_on_batch
+    steps = []
+
+    def counted(self, batch):
+        steps.append(1)
+        if len(steps) == step:
+            os.kill(os.getpid(), number)
+        return train_on_batch(self, batch)
+
+    (patch.setattr if patch else setattr)(LCFCN, "train_on_batch", counted)
+    return steps
 
 
 def mistake(main, capsys, arguments):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers_runs import stop_at
 
 import trainval
 from benchmarks.kill_test import outcome
@@ -41,20 +42,6 @@ SMALL = [
 
 def command(savedir_base, *options):
     return ["-e", "demo", "-sb", str(savedir_base), "--device", "cpu", *options, "--set", *SMALL]
-
-
-def stop_at(step, number=signal.SIGTERM):
-    """Have this process get a signal in its training step of that number."""
-    train_on_batch = LCFCN.train_on_batch
-    steps = []
-
-    def counted(self, batch):
-        steps.append(1)
-        if len(steps) == step:
-            os.kill(os.getpid(), number)
-        return train_on_batch(self, batch)
-
-    LCFCN.train_on_batch = counted
 
 
 def spoil(step):

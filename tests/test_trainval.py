@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers_runs import stop_at
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -18,7 +19,7 @@ from exp_configs import EXP_GROUPS
 from src import checkpoints
 from src.curves import FOLDER
 from src.datasets import collate, get_dataset
-from src.models import LCFCN, build_base
+from src.models import build_base
 from src.predictor import Predictor
 from src.runtime import START_AGAIN, Runtime, make_loader
 
@@ -103,21 +104,6 @@ def test_reset_backs_up_and_restarts(tmp_path):
     assert len(scores(savedir)) == 2
 
 
-def ask_to_stop_at_step(step, number, monkeypatch):
-    """Send a signal in a training step, and return a list that grows by one with each step."""
-    train_on_batch = LCFCN.train_on_batch
-    steps = []
-
-    def counted(self, batch):
-        steps.append(1)
-        if len(steps) == step:
-            os.kill(os.getpid(), number)
-        return train_on_batch(self, batch)
-
-    monkeypatch.setattr(LCFCN, "train_on_batch", counted)
-    return steps
-
-
 def test_the_first_share_of_the_steps_warms_up_also_in_a_run_that_goes_on(tmp_path, monkeypatch):
     assert train(tmp_path / "a", "warm_up=0.5") == 0
     first, second = scores(only_savedir(tmp_path / "a"))
@@ -126,7 +112,7 @@ def test_the_first_share_of_the_steps_warms_up_also_in_a_run_that_goes_on(tmp_pa
     assert "train_bumps" not in second
     assert second["train_point_level"] > 0
     with monkeypatch.context() as patch:
-        ask_to_stop_at_step(2, signal.SIGINT, patch)
+        stop_at(2, signal.SIGINT, patch)
         assert train(tmp_path / "b", "warm_up=0.5") == 130
     assert train(tmp_path / "b", "warm_up=0.5") == 0
     assert same(outcome(tmp_path / "a"), outcome(tmp_path / "b"))
@@ -146,7 +132,7 @@ def test_bumps_are_learned_beside_the_loss_with_their_weight(tmp_path):
 def test_the_average_is_validated_and_kept_and_goes_on_where_it_was(tmp_path, monkeypatch):
     assert train(tmp_path / "none") == train(tmp_path / "whole", "average=0.9") == 0
     with monkeypatch.context() as patch:
-        ask_to_stop_at_step(5, signal.SIGINT, patch)
+        stop_at(5, signal.SIGINT, patch)
         assert train(tmp_path / "cut", "average=0.9") == 130
     assert train(tmp_path / "cut", "average=0.9") == 0
     none, whole, cut = (outcome(tmp_path / name) for name in ("none", "whole", "cut"))
@@ -168,7 +154,7 @@ def test_the_average_is_validated_and_kept_and_goes_on_where_it_was(tmp_path, mo
 )
 def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeypatch, capsys, number, code):
     assert train(tmp_path / "whole") == 0
-    n_steps = ask_to_stop_at_step(5, number, monkeypatch)  # the second batch of the second epoch
+    n_steps = stop_at(5, number, monkeypatch)  # the second batch of the second epoch
     assert train(tmp_path / "cut") == code
     assert "Stopped after the batch in hand" in capsys.readouterr().out
     state = checkpoints.load_checkpoint(only_savedir(tmp_path / "cut") / checkpoints.LAST)
@@ -185,7 +171,7 @@ def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeyp
 @pytest.mark.slow
 def test_tensorboard_has_each_score_once_also_of_a_run_that_went_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        ask_to_stop_at_step(5, signal.SIGINT, patch)
+        stop_at(5, signal.SIGINT, patch)
         assert train(tmp_path, options=["--tensorboard"]) == 130
     assert train(tmp_path, options=["--tensorboard"]) == 0
     savedir = only_savedir(tmp_path)
@@ -284,7 +270,7 @@ def test_a_network_alone_is_no_run_to_resume(tmp_path, capsys):
 
 
 def test_a_run_resumes_in_another_precision(tmp_path, monkeypatch):
-    ask_to_stop_at_step(4, signal.SIGINT, monkeypatch)
+    stop_at(4, signal.SIGINT, monkeypatch)
     assert train(tmp_path) == 130
     assert train(tmp_path, options=["--precision", "bf16"]) == 0
     assert len(scores(only_savedir(tmp_path))) == 2
