@@ -12,6 +12,8 @@ from src.errors import UserError
 from src.models import LCFCN
 
 NEEDED = ("onnx", "onnxscript")
+PAD_BY_SIZE = {"Conv2dSame", "MaxPool2dSame", "AvgPool2dSame"}
+"""Layers of timm's networks that come from TensorFlow."""
 EXAMPLE = (2, 3, 64, 96)
 """Shape of the images that the network is followed with; all but the channels may be others later."""
 
@@ -59,7 +61,13 @@ def onnx_bytes(model: LCFCN, class_names: list[str]) -> bytes:
         On the CPU; set to eval mode.
     class_names : list of str
         One a class.
+
+    Raises
+    ------
+    UserError
+        If the network cannot be followed.
     """
+    _check_sizes(model)
     network = FromPixels(model.predicting, model.transform).eval()
     program = torch.onnx.export(
         network,
@@ -73,6 +81,17 @@ def onnx_bytes(model: LCFCN, class_names: list[str]) -> bytes:
     _strip(program.model.graph)
     program.model.metadata_props.update(metadata(model, class_names))
     return program.model_proto.SerializeToString()
+
+
+def _check_sizes(model: LCFCN) -> None:
+    """UserError if layers pad by the size of what they get: torch.export does not come to an end with them."""
+    layers = sorted({type(module).__name__ for module in model.network.modules()} & PAD_BY_SIZE)
+    if layers:
+        raise UserError(
+            f"--onnx cannot follow the {layers[0]} layers of this network, which pad by the size of their input; "
+            "expected a trunk whose padding is fixed, such as timm's efficientnet_lite0 instead of tf_efficientnet_lite0: leave "
+            "--onnx out"
+        )
 
 
 def metadata(model: LCFCN, class_names: list[str]) -> dict[str, str]:

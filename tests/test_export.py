@@ -18,7 +18,7 @@ from src import checkpoints
 from src.datasets import get_dataset
 from src.errors import UserError
 from src.files import load_plain_pickle
-from src.models import LCFCN
+from src.models import LCFCN, build_base
 from src.predictor import Predictor
 from src.runtime import Runtime
 from src.tiles import as_batch
@@ -334,3 +334,13 @@ def test_a_missing_package_is_one_line_and_nothing_is_written(experiment, tmp_pa
     told = failure(capsys, experiment, "-o", tmp_path / "a.pth", "--onnx")
     assert "--onnx needs onnxscript: pip install -e '.[onnx]'" in told
     assert sorted(tmp_path.iterdir()) == []
+
+
+def test_a_network_whose_layers_pad_by_the_size_is_one_line_and_nothing_is_written(experiment, tmp_path, capsys):
+    exp_dict = load(experiment / checkpoints.BEST)["exp_dict"]
+    exp_dict["model"] |= {"base": "fpn_timm_tf_efficientnet_lite0", "pretrained": None}
+    network = build_base("fpn_timm_tf_efficientnet_lite0", 2, output_stride=8).state_dict()
+    torch.save({"model": network, "exp_dict": exp_dict, "class_names": ["disc", "ellipse"]}, tmp_path / "tf.pth")
+    told = failure(capsys, tmp_path / "tf.pth", "-o", tmp_path / "a.pth", "--onnx")
+    assert "--onnx cannot follow the Conv2dSame layers of this network" in told
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["tf.pth"]
