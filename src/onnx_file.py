@@ -89,8 +89,8 @@ def _check_sizes(model: LCFCN) -> None:
     if layers:
         raise UserError(
             f"--onnx cannot follow the {layers[0]} layers of this network, which pad by the size of their input; "
-            "expected a trunk whose padding is fixed, such as timm's efficientnet_lite0 instead of tf_efficientnet_lite0: leave "
-            "--onnx out"
+            "expected a trunk whose padding is fixed, such as timm's efficientnet_lite0 instead of "
+            "tf_efficientnet_lite0: leave --onnx out"
         )
 
 
