@@ -103,7 +103,7 @@ def draw_curve(rows: list[Row], path: Path) -> None:
     axes.set_xticks(ticks, [str(n) for n in ticks], minor=False)
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside upper center", fontsize="small")
     write_whole(path, lambda file: figure.savefig(file, format="png", dpi=120))
 
 

@@ -177,7 +177,7 @@ def test_the_curve_shows_the_mean_of_the_seeds_over_the_images(tmp_path, monkeyp
         drawn[kwargs["label"]] = (list(x), list(y), [list(side) for side in yerr])
 
     monkeypatch.setattr("matplotlib.axes.Axes.errorbar", errorbar)
-    monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda self, **kwargs: None)
+    monkeypatch.setattr("matplotlib.figure.Figure.legend", lambda self, **kwargs: None)
     accuracy_table.draw_curve(list(csv.DictReader(io.StringIO(text))), tmp_path / "curve.png")
     assert drawn == {"cells test, ours, 9 images": ([5, 50], [11.0, 4.0], [[2.0, 1.0], [2.0, 1.0]])}
     with Image.open(tmp_path / "curve.png") as picture:
