@@ -96,7 +96,7 @@ class DensityRegressor(LCFCN):
         self.network.eval()
         errors, games = [], []
         for batch in tqdm(make_loader(dataset, collate, self.runtime, workers=0), desc="evaluate", leave=False):
-            found = self.network(self.runtime.images(batch))[0, 0].cpu() * batch["roi"][0] / DENSITY_SCALE
+            found = self.predicting(self.runtime.images(batch))[0, 0].cpu() * batch["roi"][0] / DENSITY_SCALE
             truth = dense_counts(batch["meta"][0]["point_list"].numpy(), found.shape)
             errors.append(float(found.sum()) - int(batch["counts"].sum()))
             games.append([compute_game(found.numpy(), truth, level) for level in GAMES])

@@ -71,7 +71,9 @@ def make_average(network: torch.nn.Module, decay: float) -> AveragedModel:
     """
 
     def update(averages: list[torch.Tensor], weights: list[torch.Tensor], n_averaged: torch.Tensor) -> None:
-        n = int(n_averaged)
+        # Its own counter lies on the host; the one that is given lies on the device, and reading that would wait for it.
+        n = int(average.n_averaged)
         get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averages, weights, n_averaged)
 
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    return average
