@@ -71,7 +71,7 @@ def make_average(network: torch.nn.Module, decay: float) -> AveragedModel:
     """
 
     def update(averages: list[torch.Tensor], weights: list[torch.Tensor], n_averaged: torch.Tensor) -> None:
-        # Its own counter lies on the host; the one that is given lies on the device, and reading that would wait for it.
+        # Its own counter lies on the host; the given one lies on the device, and reading that would wait for it.
         n = int(average.n_averaged)
         get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averages, weights, n_averaged)
 
