@@ -3,7 +3,7 @@
 `python trainval.py -e GROUP ...` runs all experiments of a group; `--set KEY=VALUE` overrides an entry.
 """
 
-from src.experiments import haven_utils as hu
+from src.experiments.haven import haven_utils as hu
 
 # The optimizer of the paper's code, written out. A list in a grid is a choice, so the betas are a choice of one.
 PAPER_ADAM = {"optimizer": "adam", "lr": 1e-5, "betas": [[0.99, 0.999]], "weight_decay": 5e-4}
@@ -82,15 +82,15 @@ EXP_GROUPS = {
             "dataset": {**TRANCOS, "augment": SEEN_FROM_ABOVE},
             "model": model("fpn_mobilenet_v2", freeze_batch_norm=False),
             "batch_size": 4,
-            "passes": 2,
+            "repeats": 2,
             "max_epoch": 20,
             "dataset_size": ALL,
             **LIGHT_ADAMW,
             "lr": 1e-3,
-            "warm_up": 0.1,
-            "bumps": 0.2,
+            "heatmap_only": 0.1,
+            "heatmap_weight": 0.2,
             "loss": apart(4),
-            "reading": "validation",
+            "decoding": "validation",
             "seed": 0,
         }
     ),
@@ -105,17 +105,17 @@ EXP_GROUPS = {
             },
             "model": model("fpn_mobilenet_v2", freeze_batch_norm=False),
             "batch_size": 4,
-            "passes": 7,
+            "repeats": 7,
             "max_epoch": 18,
             "dataset_size": ALL,
             **LIGHT_ADAMW,
             "lr": 1e-3,
-            "warm_up": 0.1,
-            "bumps": 1.0,
-            "average": 0.999,
-            "mirror": True,
+            "heatmap_only": 0.1,
+            "heatmap_weight": 1.0,
+            "ema_decay": 0.999,
+            "flip_test": True,
             "loss": apart(2),
-            "reading": "validation",
+            "decoding": "validation",
             "seed": 0,
         }
     ),
@@ -142,17 +142,17 @@ EXP_GROUPS = {
             "dataset": OWN,
             "model": model("fpn_mobilenet_v2", freeze_batch_norm=False),
             "batch_size": 4,
-            "passes": "auto",
+            "repeats": "auto",
             "max_epoch": 20,
             "patience": 5,
             "dataset_size": ALL,
             **LIGHT_ADAMW,
             "lr": 1e-3,
-            "warm_up": 0.1,
-            "bumps": 0.2,
-            "average": 0.999,
+            "heatmap_only": 0.1,
+            "heatmap_weight": 0.2,
+            "ema_decay": 0.999,
             "loss": apart(4),
-            "reading": "validation",
+            "decoding": "validation",
             "seed": 0,
         }
     ),

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +23,22 @@ from tqdm import tqdm
 
 from benchmarks.accuracy_table import add_rows, draw_curve, markdown, read_rows
 from exp_configs import EXP_GROUPS, PAPER_ADAM, SHANGHAI, TRANCOS
+from lcfcn.cli import Parser, run_main
+from lcfcn.counting.defaults import PRECISIONS
+from lcfcn.errors import UserError
+from lcfcn.files import csv_text, make_folder, write_bytes, write_whole
 from lcfcn.lcfcn_loss import compute_game
 from lcfcn.metrics import bias, dense_counts, mae, rmse
 from scripts import import_points
-from src import recipe
-from src.cli import Parser, run_main
-from src.datasets import PointDataset, collate, get_dataset
-from src.defaults import PRECISIONS
-from src.errors import UserError
-from src.experiments import experiment_id
-from src.files import csv_text, make_folder, write_bytes, write_whole
+from src.datasets import PointDataset, collate, open_split
+from src.evaluation.pairing import predict_split
+from src.evaluation.scoring import flat_scores, tally
+from src.experiments import recipe
+from src.experiments.folders import experiment_id
+from src.experiments.schema import VALIDATION, check_exp_dict, override, with_defaults
 from src.models import LCFCN
-from src.pairing import predict_split
-from src.runtime import EpochBatches, Runtime, make_loader
-from src.schema import VALIDATION, check_exp_dict, override
-from src.scoring import flat_scores, tally
+from src.training.loaders import EpochBatches, make_loader
+from src.training.runtime import Runtime
 
 SIGMAS = (4.0, 8.0)
 GAMES = (1, 2, 3)
@@ -50,7 +52,7 @@ N_DRAWN = 100
 """Of the cells the first hundred are to train and validate on, the others to test."""
 UPSTREAM = {
     **{"batch_size": 1, **PAPER_ADAM, "betas": PAPER_ADAM["betas"][0], "schedule": None},
-    **{"passes": 1, "warm_up": 0, "bumps": 0, "average": 0, "loss": {}, "reading": {}},
+    **{"repeats": 1, "heatmap_only": 0, "heatmap_weight": 0, "ema_decay": 0, "loss": {}, "decoding": {}},
 }
 
 
@@ -71,38 +73,46 @@ def recipes(data: str, mobilenet: str = "imagenet", vgg16: str = "imagenet") -> 
     del upstream["model"]["freeze_batch_norm"]  # the authors keep that of their pretrained trunk
     on_vgg16 = copy.deepcopy(upstream)
     on_vgg16["model"] |= {"base": "fcn8_vgg16", "pretrained": vgg16}
-    density = {**copy.deepcopy(ours), "loss": {}, "reading": {}, "warm_up": 0, "bumps": 0}
+    density = {**copy.deepcopy(ours), "loss": {}, "decoding": {}, "heatmap_only": 0, "heatmap_weight": 0}
     return {"ours": ours, "upstream": upstream, "upstream_vgg16": on_vgg16, "density": density}
 
 
-class DensityRegressor(LCFCN):
+class DensityObjective:
     """The yardstick: squared error of a density map whose sum is the count (Lempitsky & Zisserman, NIPS 2010)."""
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self) -> None:
         side = torch.arange(-3 * DENSITY_SIGMA, 3 * DENSITY_SIGMA + 1)
         bell = torch.exp(-(side**2) / (2 * DENSITY_SIGMA**2))
         self.kernel = (torch.outer(bell, bell) / bell.sum() ** 2)[None, None]
 
-    def _loss(self, logits: torch.Tensor, batch: dict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def divisors(self, batch: dict) -> dict[str, float]:
+        """None: the error is a mean over pixels."""
+        return {}
+
+    def __call__(
+        self, logits: torch.Tensor, batch: dict, divisors: dict[str, float], step: int
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the squared error of a batch."""
         points = (batch["points"] > 0).float()[:, None]
         target = torch.nn.functional.conv2d(points, self.kernel, padding="same").to(logits) * DENSITY_SCALE
         loss = ((logits - target) ** 2 * batch["roi"][:, None].to(logits)).mean()
         return loss, {"squared_error": loss.detach()}
 
-    @torch.no_grad()
-    def scores(self, dataset: PointDataset) -> dict[str, float]:
-        """The scores of its counts."""
-        self.network.eval()
-        errors, games = [], []
-        for batch in tqdm(make_loader(dataset, collate, self.runtime, workers=0), desc="evaluate", leave=False):
-            found = self.predicting(self.runtime.images(batch))[0, 0].cpu() * batch["roi"][0] / DENSITY_SCALE
-            truth = dense_counts(batch["meta"][0]["point_list"].numpy(), found.shape)
-            errors.append(float(found.sum()) - int(batch["counts"].sum()))
-            games.append([compute_game(found.numpy(), truth, level) for level in GAMES])
-        by_level = {f"game_{level}": mean for level, mean in zip(GAMES, np.mean(games, axis=0), strict=True)}
-        errors = np.array(errors)
-        return {"mae": mae(errors), "rmse": rmse(errors), "bias": bias(errors), **by_level}
+
+@torch.no_grad()
+def density_scores(model: LCFCN, dataset: PointDataset) -> dict[str, float]:
+    """Score the counts of a network that was trained by `DensityObjective`."""
+    model.network.eval()
+    errors, games = [], []
+    for batch in tqdm(make_loader(dataset, collate, model.runtime, workers=0), desc="evaluate", leave=False):
+        density = model.trained.looks(model.runtime.move_images(batch["images"]))[0, 0].cpu()
+        found = density * batch["roi"][0] / DENSITY_SCALE
+        truth = dense_counts(batch["meta"][0]["point_list"].numpy(), found.shape)
+        errors.append(float(found.sum()) - int(batch["counts"].sum()))
+        games.append([compute_game(found.numpy(), truth, level) for level in GAMES])
+    by_level = {f"game_{level}": mean for level, mean in zip(GAMES, np.mean(games, axis=0), strict=True)}
+    errors = np.array(errors)
+    return {"mae": mae(errors), "rmse": rmse(errors), "bias": bias(errors), **by_level}
 
 
 @dataclass(frozen=True)
@@ -114,20 +124,22 @@ class Trained:
     minutes: float
 
 
-def train(exp_dict: dict, train_set: PointDataset, args: argparse.Namespace, network: type[LCFCN]) -> Trained:
+def train(
+    exp_dict: dict, train_set: PointDataset, args: argparse.Namespace, objective: DensityObjective | None
+) -> Trained:
     """Train for as many batches as the budget allows, the schedule stretched over them."""
     runtime = Runtime(args.device, args.precision)
-    passes = exp_dict.get("passes", 1)
-    batches = EpochBatches(len(train_set), exp_dict["batch_size"], exp_dict["seed"], passes=passes)
+    repeats = exp_dict["repeats"]
+    batches = EpochBatches(len(train_set), exp_dict["batch_size"], exp_dict["seed"], repeats=repeats)
     loader = make_loader(train_set, collate, runtime, workers=0, batches=batches)
     if args.images:
         n_steps = max(args.images // exp_dict["batch_size"], 1)
     else:
-        trial = network(exp_dict, runtime, n_steps=2 * WARM_UP)
+        trial = LCFCN(exp_dict, runtime, n_steps=2 * WARM_UP, objective=objective)
         _train_on(trial, loader, batches, WARM_UP)
         _, seconds = _train_on(trial, loader, batches, WARM_UP)
         n_steps = max(round(args.minutes * 60 * WARM_UP / seconds), 1)
-    model = network(exp_dict, runtime, n_steps=n_steps)
+    model = LCFCN(exp_dict, runtime, n_steps=n_steps, objective=objective)
     n_images, seconds = _train_on(model, loader, batches, n_steps)
     return Trained(model, n_images, seconds / 60)
 
@@ -187,16 +199,13 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
         exp_dict = {**exp_dict, "seed": seed, "dataset_size": sizes}
         check_exp_dict(exp_dict)
 
-        def open_split(dataset_dict: dict, split: str = "train") -> PointDataset:
-            return get_dataset(dataset_dict, split, datadir, seed=seed, size=sizes.get(split, "all"))
-
-        exp_dict, _ = recipe.choose(exp_dict, open_split)
-        train_set, val_set = (open_split(exp_dict["dataset"], split) for split in ("train", "val"))
-        trained = train(exp_dict, train_set, args, DensityRegressor if name == "density" else LCFCN)
+        exp_dict, _ = recipe.choose(with_defaults(exp_dict), partial(open_split, exp_dict, "train", datadir))
+        train_set, val_set = (open_split(exp_dict, split, datadir) for split in ("train", "val"))
+        trained = train(exp_dict, train_set, args, DensityObjective() if name == "density" else None)
         trained.model.runtime = Runtime(args.device)  # whatever it was trained in, it is scored in float32
-        if exp_dict.get("reading") == VALIDATION:
+        if exp_dict.get("decoding") == VALIDATION:
             trained.model.val_on_loader(make_loader(val_set, collate, trained.model.runtime, workers=0))
-        scored = val_set if args.split == "val" else open_split(exp_dict["dataset"], args.split)
+        scored = val_set if args.split == "val" else open_split(exp_dict, args.split, datadir)
         scores = score(trained.model, scored)
     if args.keep and name != "density":
         keep(trained.model, exp_dict, train_set, args.keep / f"{args.data}_{name}_{experiment_id(exp_dict)[:8]}.pth")
@@ -212,23 +221,23 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
         "images": trained.n_images,
         "minutes": trained.minutes,
         "parameters": sum(p.numel() for p in trained.model.network.parameters()),
-        "zoom": trained.model.zoom,
-        "reading": "/".join(f"{value:g}" for value in trained.model.reading) if name != "density" else "sum",
+        "zoom": trained.model.trained.settings.zoom,
+        "decoding": "/".join(f"{value:g}" for value in trained.model.decoding) if name != "density" else "sum",
         "device": f"{trained.model.runtime.device}, {torch.get_num_threads()} threads, {args.precision}",
     }
 
 
 def keep(model: LCFCN, exp_dict: dict, train_set: PointDataset, path: Path) -> None:
     """Write a network as a checkpoint that predict.py and evaluate.py take."""
-    network = {"model": model.network.state_dict(), "exp_dict": model.with_reading(exp_dict)}
+    network = {"model": model.network.state_dict(), "exp_dict": model.with_decoding(exp_dict)}
     make_folder(path.parent)
     write_whole(path, lambda file: torch.save({**network, "class_names": train_set.class_names}, file))
 
 
 def score(model: LCFCN, dataset: PointDataset) -> dict[str, float]:
     """The scores of the table; NaN where a network locates nothing."""
-    if isinstance(model, DensityRegressor):
-        scores = model.scores(dataset)
+    if isinstance(model.objective, DensityObjective):
+        scores = density_scores(model, dataset)
     else:
         scores = flat_scores(tally(predict_split(model, dataset, model.runtime), dataset.n_classes, SIGMAS))
     keys = ("mae", "rmse", "bias", *(f"game_{level}" for level in GAMES), *(f"f1_{sigma:g}" for sigma in SIGMAS))

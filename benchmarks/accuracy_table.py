@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from src.errors import UserError
-from src.files import csv_text, markdown_rows, write_bytes, write_whole
+from lcfcn.errors import UserError
+from lcfcn.files import csv_text, markdown_rows, write_bytes, write_whole
 
 Row = dict[str, object]
 SAME = ("data", "split", "recipe", "settings", "budget", "n_train")
@@ -57,7 +57,7 @@ def grouped(rows: Iterable[Row]) -> list[list[Row]]:
 
 def markdown(rows: Iterable[Row]) -> str:
     """The table: MAE as mean ± standard deviation over the seeds, all else as means over them."""
-    header = [*SAME, "seeds", "MAE", *MEANS.values(), "zoom", "reading", "device"]
+    header = [*SAME, "seeds", "MAE", *MEANS.values(), "zoom", "decoding", "device"]
     lines = [header, *map(_line, grouped(rows))]
     return "\n".join(markdown_rows(lines))
 
@@ -68,14 +68,14 @@ def _line(group: list[Row]) -> list[str]:
     maes = values["mae"]
     spread = f" ± {maes.std(ddof=1):.2f}" if len(maes) > 1 else ""
     means = ["-" if np.isnan(values[key]).any() else f"{values[key].mean():,.{DECIMALS.get(key, 2)}f}" for key in MEANS]
-    readings = ", ".join(dict.fromkeys(str(row["reading"]) for row in group))
+    decodings = ", ".join(dict.fromkeys(str(row["decoding"]) for row in group))
     return [
         *(str(first[key]) or "-" for key in SAME),
         " ".join(str(row["seed"]) for row in group),
         f"{maes.mean():.2f}{spread}",
         *means,
         ", ".join(dict.fromkeys(str(row["zoom"]) for row in group)),
-        readings,
+        decodings,
         str(first["device"]),
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 from exp_configs import EXP_GROUPS
 from src.datasets import collate, get_dataset
 from src.models import LCFCN
-from src.runtime import Runtime
+from src.training.runtime import Runtime
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from src import checkpoints
+from src.training import checkpoints
 
 MEASURED = ("train_seconds", "val_seconds", "images_per_second", "peak_memory_gib")
 SMALL = [

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lcfcn.lcfcn_loss import get_blobs
-from src import pairing, pictures
+from lcfcn.counting import drawing
+from lcfcn.counting.pixels import denormalize
 from src.datasets import collate, get_dataset
-from src.datasets.transforms import denormalize
-from src.runtime import Runtime
+from src.evaluation import pairing
+from src.training.runtime import Runtime
 
 
 def main() -> None:
@@ -29,15 +29,15 @@ def main() -> None:
     dataset = get_dataset(exp_dict["dataset"], "val", args.datadir)
     sample = dataset[dataset.names.index(args.image) if args.image else 0]
     batch = collate([sample])
-    blobs = get_blobs(model.predict_probs(batch), batch["roi"].numpy(), model.reading)[0]
+    blobs = model.predict_blobs(batch)[0]
     image = denormalize(sample["images"], exp_dict["dataset"]["transform"])
     true_points = sample["meta"]["point_list"].numpy()
-    predicted = pictures.predicted_points(blobs)
+    predicted = drawing.predicted_points(blobs)
     sides = [
-        pictures.marked(image, true_points, pictures.TRUE_COLOUR, f"true points: {len(true_points)}"),
-        pictures.marked(image, predicted, pictures.PREDICTED_COLOUR, f"predicted points: {len(predicted)}"),
+        drawing.marked(image, true_points, drawing.TRUE_COLOUR, f"true points: {len(true_points)}"),
+        drawing.marked(image, predicted, drawing.PREDICTED_COLOUR, f"predicted points: {len(predicted)}"),
     ]
-    pictures.save_png(args.output, np.concatenate(sides, axis=1))
+    drawing.save_png(args.output, np.concatenate(sides, axis=1))
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ import torch
 from skimage.segmentation import watershed
 
 from benchmarks.scenes import TYPES, Scene, draw
-from lcfcn.blobs import label_blobs
+from lcfcn.components import label_blobs
 from lcfcn.lcfcn_loss import compute_lcfcn_loss
-from lcfcn.watershed import black_top_hat
-from src.models.bases import build_base
+from lcfcn.networks.registry import build_network
+from lcfcn.top_hat import black_top_hat
 from tests.reference import reference_loss
 
 FIRST_CALL = """
@@ -174,7 +174,7 @@ def run_python(*args: str, **environment: str) -> str:
 def print_training_step() -> None:
     """Share of the loss in a step of fcn8_resnet18 at 480x640."""
     logits, points = draw(TYPES[0])
-    network = build_base("fcn8_resnet18", 1)
+    network = build_network("fcn8_resnet18", 1)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4)
     images, clicks = torch.randn(1, 3, 480, 640), torch.from_numpy(points)[None]
     spent = []

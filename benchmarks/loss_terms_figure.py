@@ -15,12 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from skimage.color import rgb2gray
 
+from lcfcn.counting import drawing
+from lcfcn.counting.pixels import denormalize
 from lcfcn.lcfcn_loss import get_blobs
 from lcfcn.targets import PixelSet, find_pixel_sets
-from src import pairing, pictures
 from src.datasets import collate, get_dataset
-from src.datasets.transforms import denormalize
-from src.runtime import Runtime
+from src.evaluation import pairing
+from src.training.runtime import Runtime
 
 MEANINGS = {
     "image_level": "One pixel is surely object, one is surely background.",
@@ -52,7 +53,7 @@ def main() -> None:
     rows, cols = (slice(start, start + side) for start, side in zip(args.corner, args.size, strict=True))
     # The crop is taken for the whole image, so that the two pixels of the image level lie inside it.
     picture = draw_terms(image[rows, cols], probs[:, rows, cols], points[rows, cols], roi[rows, cols])
-    pictures.save_png(args.output, picture)
+    drawing.save_png(args.output, picture)
 
 
 def read_sample(

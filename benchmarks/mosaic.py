@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.images import IMAGE_SUFFIXES, read_image
-from src.predictor import TILE, Predictor
-from src.runtime import Runtime
+from lcfcn.counting.counter import Counter, load
+from lcfcn.counting.defaults import IMAGE_SUFFIXES, TILE
+from lcfcn.counting.image_files import read_image
 
 
 def main() -> None:
@@ -26,10 +26,10 @@ def main() -> None:
     args = parser.parse_args()
     parts = read_parts(args.images)
     mosaic, chosen = tile_up(parts, args.side)
-    predictor = Predictor.load(args.checkpoint, Runtime())
+    counter = load(args.checkpoint)
 
     start = time.perf_counter()
-    count = len(predictor.predict(mosaic).points)
+    count = counter.count(mosaic).count
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     height, width = mosaic.shape[:2]
@@ -37,14 +37,15 @@ def main() -> None:
     print(f"{seconds:.0f} s, {seconds / (height * width) * 1e6:.2f} a megapixel")
     print(f"peak memory of the process: {peak:.2f} GiB, of which the mosaic {mosaic.nbytes / 2**30:.2f}")
 
-    counts = [len(predictor.predict(part).points) for part in parts]
+    counts = [counter.count(part).count for part in parts]
     total = sum(counts[i] for i in chosen)
     print(f"sum over its {len(chosen)} parts: {total}; by tiles {100 * (count - total) / total:+.2f} %")
 
     corner = np.ascontiguousarray(mosaic[: args.corner, : args.corner])
-    at_once = Predictor(predictor.model, predictor.class_names, tile=math.ceil(args.corner * predictor.model.zoom))
-    print(f"{args.corner} x {args.corner}: {len(predictor.predict(corner).points)} by tiles, ", end="")
-    print(f"{len(at_once.predict(corner).points)} at once")
+    side = math.ceil(args.corner * counter.trained.settings.zoom)
+    at_once = Counter(counter.trained, counter.class_names, tile=side)
+    print(f"{args.corner} x {args.corner}: {counter.count(corner).count} by tiles, ", end="")
+    print(f"{at_once.count(corner).count} at once")
 
 
 def read_parts(folder: Path) -> list[np.ndarray]:

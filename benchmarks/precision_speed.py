@@ -11,10 +11,10 @@ import time
 import torch
 
 from exp_configs import EXP_GROUPS
+from lcfcn.counting.defaults import PRECISIONS
 from src.datasets import collate, get_dataset
-from src.defaults import PRECISIONS
 from src.models import LCFCN
-from src.runtime import Runtime
+from src.training.runtime import Runtime
 
 SIDE = 384
 DISCS = {"name": "synthetic", "transform": "rgb_normalize", "image_size": SIDE}
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     own = EXP_GROUPS["own"][0]
-    exp_dict = {**own, "dataset": DISCS, "warm_up": 0, "model": {**own["model"], "pretrained": None}}
+    exp_dict = {**own, "dataset": DISCS, "heatmap_only": 0, "model": {**own["model"], "pretrained": None}}
     dataset = get_dataset(DISCS, "train", None)
     batch = collate([dataset[index] for index in range(exp_dict["batch_size"])])
     models = {

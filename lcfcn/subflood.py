@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from lcfcn.union_find import find_root
 from lcfcn.watershed import AT_ONCE, LOWEST, sort_by_height
 
 NEVER = np.iinfo(np.int32).max
@@ -101,8 +102,8 @@ def join_regions(flooded: Flooded, borders: np.ndarray) -> Tree:
     for key in keys:
         border = np.int64(key & np.uint64(0xFFFFFFFF))
         place, step = border >> 1, flooded.stride if border & 1 else 1
-        one = _top(tops, flooded.cells[place] - 1)
-        other = _top(tops, flooded.cells[place + step] - 1)
+        one = find_root(tops, flooded.cells[place] - 1)
+        other = find_root(tops, flooded.cells[place + step] - 1)
         if one != other:
             for node in (one, other):
                 tops[node] = tree.parents[node] = n_nodes
@@ -125,14 +126,6 @@ def _border_keys(flooded: Flooded, borders: np.ndarray) -> np.ndarray:
                 keys[n] = np.uint64(level) << np.uint64(32) | np.uint64(np.int64(place) << 1 | below)
                 n += 1
     return keys[:n]
-
-
-@njit(cache=True, nogil=True)
-def _top(tops: np.ndarray, node: int) -> int:
-    while tops[node] != node:
-        tops[node] = tops[tops[node]]
-        node = tops[node]
-    return node
 
 
 @njit(cache=True, nogil=True)

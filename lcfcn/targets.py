@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lcfcn.blobs import class_masks, label_blobs, split_lines
-
-TERMS = ("image_level", "point_level", "split_level", "false_positive")
+from lcfcn.blobs import class_masks
+from lcfcn.components import label_blobs
+from lcfcn.split_lines import split_lines
+from lcfcn.terms import TERMS
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src import pairing, scoring  # noqa: E402
-from src.checkpoints import find_checkpoint  # noqa: E402
-from src.cli import Parser, run_main  # noqa: E402
-from src.datasets import DATASETS, PointDataset, get_dataset  # noqa: E402
-from src.defaults import CHECKPOINT_HELP  # noqa: E402
-from src.files import make_folder  # noqa: E402
-from src.runtime import PRECISIONS, Runtime  # noqa: E402
-from src.schema import override  # noqa: E402
+from lcfcn.cli import Parser, run_main  # noqa: E402
+from lcfcn.counting.defaults import CHECKPOINT_HELP, PRECISIONS  # noqa: E402
 
+DATASETS = ("points", "shanghai", "synthetic", "trancos")
+PER_OBJECT, SIGMAS = "object", (4.0, 8.0)
 EPILOG = """Nothing is chosen by what is scored here: there is no option that tunes, and each row of a points.csv
 counts, whatever its score. model_best.pth was chosen by the count error on validation images, so their scores flatter
 it: score test images once, when everything is settled. An image without a row in points.csv has no predictions; rows of
@@ -28,16 +24,16 @@ images of other splits are left out. It writes scores_SPLIT.json, scores_SPLIT.m
 and worst/ into the experiment's folder, under evaluation/, or into -o."""
 
 
-def sigma(text: str) -> scoring.Sigma:
+def sigma(text: str) -> float | str:
     """A reach of the command line: pixels, or the word for each object's own."""
-    if text == scoring.PER_OBJECT:
+    if text == PER_OBJECT:
         return text
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no reach; expected pixels, or {scoring.PER_OBJECT}")
+        raise argparse.ArgumentTypeError(f"{text!r} is no reach; expected pixels, or {PER_OBJECT}")
     return value
 
 
@@ -51,7 +47,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("-c", "--checkpoint", type=Path, help=CHECKPOINT_HELP)
     parser.add_argument("--predictions", type=Path, metavar="CSV", help="points of any tool: image,x,y,class")
     parser.add_argument("--counts", type=Path, metavar="CSV", help="counts to score instead: image,class,count")
-    parser.add_argument("--dataset", choices=sorted(DATASETS), help="the kind of data, with --predictions")
+    parser.add_argument("--dataset", choices=DATASETS, help="the kind of data, with --predictions")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="what the data takes, such as dataset.part=A"
     )
@@ -64,7 +60,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "--sigmas",
         nargs="+",
         type=sigma,
-        default=list(scoring.SIGMAS),
+        default=list(SIGMAS),
         metavar="PIXELS",
         help="how far a point may be off (default 4 8); 'object' is each object's own, where the data has sizes",
     )
@@ -94,52 +90,11 @@ def check_args(parser: Parser, args: argparse.Namespace) -> None:
         parser.error(f"--seed is {args.seed}; expected 0 or more")
 
 
-def of_network(args: argparse.Namespace) -> tuple[PointDataset, list[pairing.ScoredImage], dict]:
-    """Predict the split with the experiment's best network, or with that of the checkpoint."""
-    runtime = Runtime(args.device, args.precision)
-    if args.checkpoint is None:
-        experiment = {"exp_id": args.exp_id}
-        exp_dict, model, about = pairing.load_best(args.savedir_base, args.exp_id, runtime)
-    else:
-        experiment = {}
-        exp_dict, model, about = pairing.load_network(find_checkpoint(args.checkpoint), runtime)
-    dataset = pairing.open_split(exp_dict, args.split, args.datadir, about.pop("class_names"))
-    make_folder(args.out)
-    images = pairing.predict_split(model, dataset, runtime)
-    source = {**experiment, **about, "precision": args.precision, "device": runtime.device.type}
-    return dataset, images, {"source": source, "dataset": exp_dict["dataset"]}
-
-
-def of_predictions(args: argparse.Namespace) -> tuple[PointDataset, list[pairing.ScoredImage], dict]:
-    """Put the points of a file beside the split's clicks."""
-    dataset_dict = override({"dataset": {"name": args.dataset}}, args.set)["dataset"]
-    dataset = get_dataset(dataset_dict, args.split, args.datadir)
-    files = {"predictions": (args.predictions, ("x", "y")), "counts": (args.counts, ("count",))}
-    source, tables = {}, {}
-    for key, (path, columns) in files.items():
-        if path is None:
-            continue
-        tables[key] = pairing.read_table(path, columns, dataset.class_names)
-        tables[key], n_other = pairing.drop_other_splits(tables[key], dataset, dataset_dict)
-        n_without = len(set(dataset.names) - set(tables[key].rows))
-        source |= {key: path.name, f"{key}_sha256": pairing.sha256(path)}
-        source |= {f"{key}_rows_of_other_splits": n_other, f"{key}_images_without_row": n_without}
-    images = pairing.join_predictions(dataset, tables["predictions"], tables.get("counts"))
-    return dataset, images, {"source": source, "dataset": dataset_dict}
-
-
 def run(args: argparse.Namespace) -> None:
     """Score, write and print."""
-    sigmas = list(dict.fromkeys(args.sigmas))
-    if args.out is None:
-        args.out = args.savedir_base / args.exp_id / "evaluation"
-    dataset, images, about = of_network(args) if args.predictions is None else of_predictions(args)
-    found = scoring.tally(images, dataset.n_classes, sigmas)
-    report = {**about, "split": args.split, **scoring.score(found, dataset.class_names, sigmas, args.seed)}
-    make_folder(args.out)
-    scoring.write_report(args.out, report, images, found, dataset)
-    print(scoring.score_table(report), end="")
-    print(f"\nWritten into {args.out}")
+    from src.evaluation import evaluate  # torch takes seconds, and --help need not wait for it
+
+    evaluate.run(args)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.cli import Parser, run_main  # noqa: E402
-from src.defaults import CHECKPOINT_HELP  # noqa: E402
+from lcfcn.cli import Parser, run_main  # noqa: E402
+from lcfcn.counting.defaults import CHECKPOINT_HELP  # noqa: E402
 
 EPILOG = """It writes NAME.pth (weights, experiment, class names, validation scores; nothing of the optimizer), NAME.md
 (the card), and with --onnx NAME.onnx. Weights in results/weights are known to predict.py and evaluate.py by their name:
@@ -35,9 +35,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Write what the command line asks for, and say what."""
-    from src import release  # torch takes seconds, which --help need not wait for
+    from src.release.export import export  # torch takes seconds, and --help need not wait for it
 
-    for file in release.export(args.source, args.out, half=args.half, onnx=args.onnx, force=args.force):
+    for file in export(args.source, args.out, half=args.half, onnx=args.onnx, force=args.force):
         print(f"{file}: {file.stat().st_size:,} bytes")
 
 

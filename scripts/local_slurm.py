@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from src import local_slurm  # noqa: E402
-from src.cli import Parser, run_main  # noqa: E402
+from lcfcn.cli import Parser, run_main  # noqa: E402
+from src.experiments import local_slurm  # noqa: E402
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,10 +8,13 @@ from PIL import Image
 
 from benchmarks.kill_test import SMALL
 from exp_configs import EXP_GROUPS
-from src import checkpoints, experiments, schema
 from src.datasets import collate, get_dataset
+from src.experiments import folders as experiments
+from src.experiments import schema
 from src.models import LCFCN
-from src.runtime import Runtime, make_loader
+from src.training import checkpoints
+from src.training.loaders import make_loader
+from src.training.runtime import Runtime
 
 PAINT = (200, 0, 200)
 """The colour of each picture, which no plot has."""
@@ -46,7 +49,7 @@ def write_experiment(savedir_base, n_classes, class_names=None, overrides=()):
             torch.nn.init.normal_(parameter, std=20)
     dataset = get_dataset(exp_dict["dataset"], "val", None, size=N_VAL)
     scores = model.val_on_loader(make_loader(dataset, collate, runtime, workers=0))
-    network = {"model": model.get_state_dict()["model"], "exp_dict": model.with_reading(exp_dict), "epoch": 7}
+    network = {"model": model.get_state_dict()["model"], "exp_dict": model.with_decoding(exp_dict), "epoch": 7}
     network |= {"class_names": class_names or dataset.class_names}
     checkpoints.write_whole(savedir / checkpoints.BEST, lambda file: torch.save(network, file))
     return savedir, scores

@@ -11,11 +11,11 @@ from helpers_data import make_trancos, noise_image
 from PIL import Image
 
 from benchmarks import accuracy, accuracy_table
+from lcfcn.errors import UserError
 from scripts import evaluate
 from src.datasets import collate, get_dataset
-from src.errors import UserError
-from src.runtime import Runtime
-from src.schema import check_exp_dict
+from src.experiments.schema import check_exp_dict
+from src.training.runtime import Runtime
 
 OVERRIDES = ["--mobilenet", "None", "--device", "cpu", "--set", "model.pretrained=None"]
 
@@ -52,9 +52,9 @@ def test_recipes_are_experiments_and_upstream_is_the_authors(data):
     authors = {"batch_size": 1, "optimizer": "adam", "lr": 1e-5, "betas": [0.99, 0.999], "weight_decay": 5e-4}
     assert {key: upstream[key] for key in authors} == authors
     assert not {"augment", "zoom"} & set(upstream["dataset"])
-    assert upstream["loss"] == upstream["reading"] == {}
+    assert upstream["loss"] == upstream["decoding"] == {}
     assert upstream["schedule"] is None
-    assert upstream["warm_up"] == upstream["average"] == 0
+    assert upstream["heatmap_only"] == upstream["ema_decay"] == 0
     assert upstream["model"]["base"] == found["ours"]["model"]["base"]
     assert found["upstream_vgg16"]["model"]["base"] == "fcn8_vgg16"
     assert [found[name]["model"]["pretrained"] for name in ("ours", "upstream_vgg16")] == ["here.pth", "there.pth"]
@@ -81,7 +81,7 @@ def test_a_row_a_run_and_a_line_for_the_seeds(cars, tmp_path, capsys):
     rows, notes = tmp_path / "rows.csv", tmp_path / "notes.md"
     notes.write_text("before\n")
     given = ["cars", "-d", cars, "--images", 4, "--rows", rows, "--append", notes, *OVERRIDES]
-    assert accuracy.main([str(a) for a in [*given, "passes=2", "--recipes", "ours", "density", "--seeds", 0, 1]]) == 0
+    assert accuracy.main([str(a) for a in [*given, "repeats=2", "--recipes", "ours", "density", "--seeds", 0, 1]]) == 0
     assert (
         accuracy.main(
             [
@@ -118,7 +118,7 @@ def test_a_row_a_run_and_a_line_for_the_seeds(cars, tmp_path, capsys):
 
 
 def test_the_density_regressor_learns_maps_that_sum_to_the_counts(cars):
-    exp_dict = {**accuracy.recipes("cars")["density"], "passes": 1, "average": 0}
+    exp_dict = {**accuracy.recipes("cars")["density"], "repeats": 1, "ema_decay": 0}
     exp_dict["dataset"] = {"name": "trancos", "transform": "rgb_normalize"}
     exp_dict["model"] = {**exp_dict["model"], "pretrained": None}
     model = accuracy.DensityRegressor(exp_dict, Runtime("cpu"))
@@ -157,7 +157,7 @@ def test_minutes_are_turned_into_steps(cars, monkeypatch):
         return n_steps * 4, 2.0 * n_steps  # two seconds a step
 
     monkeypatch.setattr(accuracy, "_train_on", train_on)
-    exp_dict = {**accuracy.recipes("cars")["density"], "passes": 1}
+    exp_dict = {**accuracy.recipes("cars")["density"], "repeats": 1}
     exp_dict["model"] = {**exp_dict["model"], "pretrained": None}
     dataset = get_dataset({"name": "trancos", "transform": "rgb_normalize"}, "train", cars)
     args = arguments("cars", "-d", cars, "--minutes", 3, "--device", "cpu")

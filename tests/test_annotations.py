@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lcfcn.errors import one_line
 from src import annotations
 from src.annotations import base, coco, csv_points, cvat, dots, labelme
 from src.annotations.base import AnnotationError, Clicks
-from src.errors import one_line
 
 
 def written(path, text):

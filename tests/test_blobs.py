@@ -3,7 +3,8 @@ import pytest
 import torch
 from skimage.measure import label
 
-from lcfcn.blobs import blob_points, blobs2points, get_blobs
+from lcfcn.blobs import blobs2points, get_blobs
+from lcfcn.components import blob_points
 
 SHAPES = [(1, 1), (1, 7), (8, 1), (5, 9), (24, 31)]
 DENSITIES = [0.0, 0.05, 0.3, 0.6, 1.0]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lcfcn.bumps import SIGMA, WEIGHT, compute_bump_loss
+from lcfcn.heatmap import SIGMA, WEIGHT, compute_heatmap_loss
 from lcfcn.lcfcn_loss import NonFiniteError
 
 
@@ -45,7 +45,7 @@ def test_the_loss_is_what_a_slow_sum_over_pixels_gives(n_channels):
     logits, points = scene(n_channels)
     roi = torch.ones(points.shape, dtype=torch.bool)
     roi[0, :8, :8] = roi[1, :, 25:] = False  # with a click in what is left out
-    loss = compute_bump_loss(logits, points, roi)
+    loss = compute_heatmap_loss(logits, points, roi)
     assert float(loss) == pytest.approx(slow_loss(logits, points, roi), rel=1e-5)
 
 
@@ -53,8 +53,8 @@ def test_without_a_region_the_whole_image_counts_and_an_image_without_clicks_tea
     logits, points = scene()
     points[:] = 0
     everywhere = torch.ones(points.shape, dtype=torch.bool)
-    loss = compute_bump_loss(logits, points)
-    assert loss == compute_bump_loss(logits, points, everywhere)
+    loss = compute_heatmap_loss(logits, points)
+    assert loss == compute_heatmap_loss(logits, points, everywhere)
     assert float(loss) == pytest.approx(slow_loss(logits, points, everywhere), rel=1e-5)
 
 
@@ -66,7 +66,7 @@ def test_bumps_are_what_it_is_least_for():
     optimizer = torch.optim.Adam([logits], lr=0.3)
     for _ in range(300):
         optimizer.zero_grad()
-        compute_bump_loss(logits, points).backward()
+        compute_heatmap_loss(logits, points).backward()
         optimizer.step()
     probs = logits.detach().sigmoid()[0, 0]
     assert probs[20, 20] > 0.99
@@ -77,7 +77,7 @@ def test_bumps_are_what_it_is_least_for():
 def test_the_loss_stays_finite_where_the_network_is_sure_and_wrong():
     logits, points = scene()
     logits = (1e4 * (1 - 2 * (points > 0).float()))[:, None].requires_grad_()
-    loss = compute_bump_loss(logits, points)
+    loss = compute_heatmap_loss(logits, points)
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()
@@ -87,5 +87,5 @@ def test_what_is_not_finite_is_named_by_its_image():
     logits, points = scene()
     logits[1, 0, 3, 3] = torch.nan
     with pytest.raises(NonFiniteError) as error:
-        compute_bump_loss(logits, points)
+        compute_heatmap_loss(logits, points)
     assert error.value.index == 1

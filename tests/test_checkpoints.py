@@ -4,9 +4,9 @@ import pickle
 import pytest
 import torch
 
-from src import checkpoints
-from src.errors import UserError
-from src.files import write_whole
+from lcfcn.errors import UserError
+from lcfcn.files import write_whole
+from src.training import checkpoints
 
 EXP_DICT = {"lr": 0.1}
 

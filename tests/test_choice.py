@@ -5,8 +5,8 @@ import pytest
 from scipy import ndimage
 
 from lcfcn.blobs import get_blobs
-from lcfcn.choice import DEPTHS, READINGS, SMOOTHINGS, THRESHOLDS, ReadingChoice, best_reading, find_peaks
-from lcfcn.reading import BLOBS, Reading
+from lcfcn.decoding import BLOBS, Decoding
+from lcfcn.decoding_search import DECODINGS, DEPTHS, SMOOTHINGS, THRESHOLDS, DecodingSearch, best_decoding, find_peaks
 
 
 def rough_probs(seed, n_classes):
@@ -21,15 +21,15 @@ def rough_probs(seed, n_classes):
 def test_each_reading_counts_the_blobs_that_it_makes(seed, n_classes, has_roi):
     probs = rough_probs(seed, n_classes)
     roi = np.random.default_rng(seed).random(probs.shape[1:]) > 0.1 if has_roi else None
-    choice = ReadingChoice()
+    choice = DecodingSearch()
     true_counts = np.arange(n_classes) + 3
     choice.add(probs, true_counts, roi)
     errors = choice.errors()
     assert errors.shape == (1, n_classes, len(THRESHOLDS) * len(DEPTHS) * len(SMOOTHINGS))
-    for number in range(0, len(READINGS), 7):
-        blobs = get_blobs(probs[None], roi, READINGS[number])[0]
+    for number in range(0, len(DECODINGS), 7):
+        blobs = get_blobs(probs[None], roi, DECODINGS[number])[0]
         assert (blobs.max(axis=(1, 2)) - true_counts).tolist() == errors[0, :, number].tolist()
-        for of_class, places in zip(blobs, choice.objects(READINGS[number])[0], strict=True):
+        for of_class, places in zip(blobs, choice.objects(DECODINGS[number])[0], strict=True):
             assert sorted(of_class[tuple(places.T)]) == list(range(1, of_class.max() + 1))  # a peak in each blob
 
 
@@ -46,8 +46,8 @@ def test_peaks_stand_out_above_the_pass_to_a_higher_one():
 def test_a_region_parts_what_is_joined_through_what_lies_outside():
     probs = np.full((1, 1, 5), 0.9, dtype=np.float32)
     roi = np.array([[True, True, False, True, True]])
-    for reading in (BLOBS, Reading(depth=0.5), Reading(threshold=-1.0)):
-        assert get_blobs(probs[None], roi, reading).max() == 2
+    for decoding in (BLOBS, Decoding(depth=0.5), Decoding(threshold=-1.0)):
+        assert get_blobs(probs[None], roi, decoding).max() == 2
 
 
 def test_the_best_reading_is_the_one_that_counts_right():
@@ -58,18 +58,18 @@ def test_the_best_reading_is_the_one_that_counts_right():
     probs = 1 / (1 + np.exp(-np.maximum(towards, faint)))[None].astype(np.float32)
 
     def chosen(count):
-        choice = ReadingChoice()
+        choice = DecodingSearch()
         choice.add(probs, np.array([count]))
-        return READINGS[best_reading(choice.errors())]
+        return DECODINGS[best_decoding(choice.errors())]
 
     assert chosen(1) == BLOBS
     # As near to the paper's as can be: unsmoothed, cut no deeper than it must, and the threshold moved only if it must.
-    assert chosen(2) == Reading(threshold=-1.25)
+    assert chosen(2) == Decoding(threshold=-1.25)
     assert chosen(3).threshold < -1
     assert chosen(3).depth < 0.5
 
 
 def test_equally_good_readings_give_the_nearest_to_the_papers():
-    assert READINGS[0] == BLOBS
-    assert len(set(READINGS)) == len(list(product(THRESHOLDS, DEPTHS, SMOOTHINGS)))
-    assert best_reading(np.zeros((3, 2, len(READINGS)))) == 0
+    assert DECODINGS[0] == BLOBS
+    assert len(set(DECODINGS)) == len(list(product(THRESHOLDS, DEPTHS, SMOOTHINGS)))
+    assert best_decoding(np.zeros((3, 2, len(DECODINGS)))) == 0

@@ -12,10 +12,10 @@ from helpers_data import add_trancos_image, make_shanghai, make_trancos, noise_i
 from PIL import Image, ImageFile
 from torch.utils.data import DataLoader
 
+from lcfcn.counting.image_files import ImageError
+from lcfcn.errors import UserError
 from src.datasets import DATASETS, DataError, PointDataset, collate, get_dataset
 from src.datasets.base import Record
-from src.errors import UserError
-from src.images import ImageError
 
 TRANCOS = {"name": "trancos", "transform": "rgb_normalize"}
 SHANGHAI_B = {"name": "shanghai", "part": "B", "transform": "rgb_normalize"}
@@ -31,7 +31,7 @@ def refused(dataset_dict, datadir, split="train", **options):
 
 
 def damaged(dataset, index=0):
-    """The one line of a DataError or ImageError of reading one image."""
+    """The one line of a DataError or ImageError of decoding one image."""
     with pytest.raises((DataError, ImageError)) as error:
         dataset[index]
     assert "\n" not in str(error.value)

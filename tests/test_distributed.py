@@ -20,12 +20,13 @@ from helpers_runs import stop_at
 
 import trainval
 from benchmarks.kill_test import outcome
-from src import checkpoints
+from lcfcn.errors import UserError
+from lcfcn.stopping import Stopped
 from src.datasets import collate
-from src.distributed import Team
-from src.errors import Stopped, UserError
 from src.models import LCFCN
-from src.runtime import EpochBatches, Runtime, StopRequest, find_device_of_one, make_loader
+from src.training import checkpoints
+from src.training.processes import Team
+from src.training.runtime import EpochBatches, Runtime, StopRequest, find_device_of_one, make_loader
 
 ROOT = Path(__file__).parent.parent
 PRELOADED = ["tests.helpers_forked"]
@@ -34,7 +35,7 @@ LIMIT = 120
 # Five batches an epoch, of 5, 5, 5, 5 and 1 images: the last has none for the second process. Three validation images.
 SMALL = [
     *["dataset.image_size=64", "dataset.min_objects=3", "dataset.max_objects=6", "model.freeze_batch_norm=True"],
-    *["loss.divide_by_points=batch", "bumps=0.3", "warm_up=0.25", "average=0.9"],
+    *["loss.divide_by_points=batch", "heatmap_weight=0.3", "heatmap_only=0.25", "ema_decay=0.9"],
     *["dataset_size.train=21", "dataset_size.val=3", "batch_size=5", "max_epoch=4"],
     *["optimizer=sgd", "momentum=0.9", "lr=0.002"],
 ]

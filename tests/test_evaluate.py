@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from helpers_data import add_trancos_image, make_trancos
 from helpers_runs import N_VAL, mistake, write_experiment
+from lcfcn.counting.predictor import Predictor
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lcfcn.counting.drawing import PREDICTED_COLOUR, TRUE_COLOUR
+from lcfcn.errors import UserError
 from scripts import evaluate
-from src import pairing, scoring
 from src.datasets import get_dataset
-from src.errors import UserError
-from src.pairing import ScoredImage
-from src.pictures import PREDICTED_COLOUR, TRUE_COLOUR
-from src.predictor import Predictor
-from src.runtime import Runtime
+from src.evaluation import pairing, scoring
+from src.evaluation.pairing import ScoredImage
+from src.training.runtime import Runtime
 
 ROOT = Path(__file__).parent.parent
 

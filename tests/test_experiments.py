@@ -3,8 +3,9 @@ import copy
 import pytest
 
 from exp_configs import EXP_GROUPS
-from src import experiments, schema
-from src.errors import UserError, one_line
+from lcfcn.errors import UserError, one_line
+from src.experiments import folders as experiments
+from src.experiments import schema
 
 DEMO = EXP_GROUPS["demo"][0]
 
@@ -62,18 +63,18 @@ def test_override_refuses_what_nothing_reads(bad):
         ({"loss": {"spare_points": 1}}, "loss.spare_points is 1; expected True or False"),
         ({"loss": {"spare_points": "batch"}}, "loss.spare_points is 'batch'; expected True or False"),
         ({"loss": {"divide_by_points": "image"}}, "loss.divide_by_points is 'image'; expected True, False or 'batch'"),
-        ({"warm_up": 1.5}, "warm_up is 1.5; expected the share of the training's steps, from 0 to 1"),
-        ({"warm_up": True}, "warm_up is True; expected the share"),
-        ({"bumps": -1}, "bumps is -1; expected the weight of that loss, a number from 0"),
-        ({"average": 1}, "average is 1; expected how much .* from 0, none, to 0.99999"),
-        ({"mirror": 1}, "mirror is 1; expected True or False"),
+        ({"heatmap_only": 1.5}, "heatmap_only is 1.5; expected the share of the training's steps, from 0 to 1"),
+        ({"heatmap_only": True}, "heatmap_only is True; expected the share"),
+        ({"heatmap_weight": -1}, "heatmap_weight is -1; expected the weight of that loss, a number from 0"),
+        ({"ema_decay": 1}, "ema_decay is 1; expected how much .* from 0, none, to 0.99999"),
+        ({"flip_test": 1}, "flip_test is 1; expected True or False"),
         ({"loss": {"term_weights": {"split": 2}}}, "loss.term_weights is .*; expected a dict of image_level"),
         ({"loss": {"term_weights": {"split_level": -1}}}, "numbers from 0"),
-        ({"reading": 3}, "reading is 3; expected a dict with any of threshold, depth, smoothing, or 'validation'"),
-        ({"reading": {"peak": 1}}, "reading has the unknown peak; known are threshold, depth, smoothing"),
-        ({"reading": {"depth": -1}}, "reading.depth is -1; expected a number from 0"),
-        ({"reading": {"threshold": float("inf")}}, "reading.threshold is inf; expected a number"),
-        ({"reading": {"smoothing": "no"}}, "reading.smoothing is 'no'"),
+        ({"decoding": 3}, "decoding is 3; expected a dict with any of threshold, depth, smoothing, or 'validation'"),
+        ({"decoding": {"peak": 1}}, "decoding has the unknown peak; known are threshold, depth, smoothing"),
+        ({"decoding": {"depth": -1}}, "decoding.depth is -1; expected a number from 0"),
+        ({"decoding": {"threshold": float("inf")}}, "decoding.threshold is inf; expected a number"),
+        ({"decoding": {"smoothing": "no"}}, "decoding.smoothing is 'no'"),
     ],
 )
 def test_check_names_what_is_wrong(change, message):
@@ -83,10 +84,10 @@ def test_check_names_what_is_wrong(change, message):
 
 def test_options_of_the_loss_can_be_set_though_no_group_has_them():
     changed = schema.override(
-        DEMO, ["loss.spare_points=True", "loss.term_weights={'split_level': 2}", "reading.threshold=-1"]
+        DEMO, ["loss.spare_points=True", "loss.term_weights={'split_level': 2}", "decoding.threshold=-1"]
     )
     assert changed["loss"] == {"spare_points": True, "term_weights": {"split_level": 2}}
-    assert changed["reading"] == {"threshold": -1}
+    assert changed["decoding"] == {"threshold": -1}
     schema.check_exp_dict(changed)
     schema.check_exp_dict(changed)
     assert "loss" not in DEMO

@@ -10,18 +10,18 @@ import pytest
 import scipy.special
 import torch
 from helpers_runs import N_VAL, mistake, write_experiment
+from lcfcn.counting.predictor import Predictor
 
+from lcfcn.counting.tiles import as_batch
+from lcfcn.decoding import Decoding
+from lcfcn.errors import UserError
+from lcfcn.files import load_plain_pickle
 from lcfcn.lcfcn_loss import get_blobs
-from lcfcn.reading import Reading
 from scripts import evaluate, export
-from src import checkpoints
 from src.datasets import get_dataset
-from src.errors import UserError
-from src.files import load_plain_pickle
-from src.models import LCFCN, build_base
-from src.predictor import Predictor
-from src.runtime import Runtime
-from src.tiles import as_batch
+from src.models import LCFCN, build_network
+from src.training import checkpoints
+from src.training.runtime import Runtime
 
 SECRET = "/home/someone/private"
 OVERRIDES = [
@@ -29,8 +29,8 @@ OVERRIDES = [
     "model.output_stride=8",
     "model.freeze_batch_norm=False",
     "dataset.zoom=2",
-    "reading=validation",
-    "mirror=True",
+    "decoding=validation",
+    "flip_test=True",
 ]
 READING = {"threshold": -0.5, "depth": 0.05, "smoothing": 0.7}
 ROOT = Path(export.__file__).parents[1]
@@ -38,13 +38,13 @@ ROOT = Path(export.__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    """A folder as trainval.py leaves it: it began from weights in a private folder, and validation chose a reading."""
+    """A folder as trainval.py leaves it: it began from weights in a private folder, and validation chose a decoding."""
     savedir, scores = write_experiment(tmp_path_factory.mktemp("runs"), n_classes=2, overrides=OVERRIDES)
     rows = [{"epoch": epoch, "train_loss": 1.0, **scores, "val_mae": scores["val_mae"] + 7 - epoch} for epoch in (6, 7)]
     checkpoints.save_pickle(savedir / checkpoints.SCORES, rows)
     best = checkpoints.load_checkpoint(savedir / checkpoints.BEST)
     best["exp_dict"]["model"]["pretrained"] = f"{SECRET}/start.pth"
-    best["exp_dict"]["reading"] = READING
+    best["exp_dict"]["decoding"] = READING
     best["opt"] = {"state": {}}
     torch.save(best, savedir / checkpoints.BEST)
     return savedir
@@ -109,7 +109,7 @@ def test_the_file_holds_what_predicting_and_scoring_need_and_nothing_else(experi
     assert full["epoch"] == 7
     best["exp_dict"]["model"]["pretrained"] = "start.pth"
     assert full["exp_dict"] == best["exp_dict"]
-    assert full["exp_dict"]["reading"] == READING
+    assert full["exp_dict"]["decoding"] == READING
     *_, row = load_plain_pickle(experiment / checkpoints.SCORES)
     names = ["val_mae", "val_mae_1", "val_mae_2", "val_rmse", "val_game_1", "val_game_2", "val_game_3"]
     assert full["scores"] == {name: row[name] for name in names}
@@ -271,7 +271,7 @@ def test_the_card_says_what_the_files_are(ready):
         "the first 6 of its training images",
         "-c half -o out",
         "-c half -d DATADIR --split test",
-        "These images chose the epoch and the reading, so their scores flatter.",
+        "These images chose the epoch and the decoding, so their scores flatter.",
         "before they were rounded to float16",
         "images at 2 times their size",
         "It is shown their mirror images too,",
@@ -286,14 +286,14 @@ def test_the_card_says_what_the_files_are(ready):
 
 
 def test_the_card_blames_validation_for_what_it_chose_alone(experiment, tmp_path):
-    """A reading that was given was not chosen; without the folder nobody knows, and without scores there are none."""
+    """A decoding that was given was not chosen; without the folder nobody knows, and without scores there are none."""
     given = shutil.copytree(experiment, tmp_path / "given")
     exp_dict = json.loads((given / "exp_dict.json").read_text())
-    (given / "exp_dict.json").write_text(json.dumps({**exp_dict, "reading": {"depth": 0.05}}))
+    (given / "exp_dict.json").write_text(json.dumps({**exp_dict, "decoding": {"depth": 0.05}}))
     assert run(given, "-o", tmp_path / "given.pth") == 0
     assert "These images chose the epoch, so" in (tmp_path / "given.md").read_text()
     assert run(tmp_path / "given.pth", "-o", tmp_path / "alone.pth") == 0
-    assert "These images chose the epoch and the reading, so" in (tmp_path / "alone.md").read_text()
+    assert "These images chose the epoch and the decoding, so" in (tmp_path / "alone.md").read_text()
     (given / checkpoints.SCORES).unlink()
     assert run(given, "-o", tmp_path / "bare.pth") == 0
     assert load(tmp_path / "bare.pth")["scores"] == {}
@@ -308,8 +308,8 @@ def test_onnx_counts_as_the_network_does(ready, images):
     model = load_predictor("half").model
     session = onnxruntime.InferenceSession(ready / "half.onnx", providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map
-    reading = Reading(**{field: float(about[f"reading.{field}"]) for field in Reading._fields})
-    assert reading == model.reading == Reading(**READING)
+    decoding = Decoding(**{field: float(about[f"decoding.{field}"]) for field in Decoding._fields})
+    assert decoding == model.decoding == Decoding(**READING)
     assert json.loads(about["class_names"]) == ["disc", "ellipse"]
     assert (about["zoom"], about["transform"]) == ("2", "rgb_normalize")
     assert [(each.name, each.shape) for each in session.get_inputs()] == [("images", ["batch", 3, "height", "width"])]
@@ -322,8 +322,8 @@ def test_onnx_counts_as_the_network_does(ready, images):
         with torch.no_grad():
             expected = model.predicting(batch["images"]).numpy()
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-        counts = get_blobs(scipy.special.softmax(logits, axis=1), reading=reading).max(axis=(2, 3))
-        own = get_blobs(model.predict_probs(batch), reading=model.reading).max(axis=(2, 3))
+        counts = get_blobs(scipy.special.softmax(logits, axis=1), decoding=decoding).max(axis=(2, 3))
+        own = get_blobs(model.predict_probs(batch), decoding=model.decoding).max(axis=(2, 3))
         np.testing.assert_array_equal(counts, own)
         assert counts.sum() > 8
 
@@ -339,7 +339,7 @@ def test_a_missing_package_is_one_line_and_nothing_is_written(experiment, tmp_pa
 def test_a_network_whose_layers_pad_by_the_size_is_one_line_and_nothing_is_written(experiment, tmp_path, capsys):
     exp_dict = load(experiment / checkpoints.BEST)["exp_dict"]
     exp_dict["model"] |= {"base": "fpn_timm_tf_efficientnet_lite0", "pretrained": None}
-    network = build_base("fpn_timm_tf_efficientnet_lite0", 2, output_stride=8).state_dict()
+    network = build_network("fpn_timm_tf_efficientnet_lite0", 2, output_stride=8).state_dict()
     torch.save({"model": network, "exp_dict": exp_dict, "class_names": ["disc", "ellipse"]}, tmp_path / "tf.pth")
     told = failure(capsys, tmp_path / "tf.pth", "-o", tmp_path / "a.pth", "--onnx")
     assert "--onnx cannot follow the Conv2dSame layers of this network" in told

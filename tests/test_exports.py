@@ -4,9 +4,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from src import annotations, exports
+from lcfcn.counting import exports
+from lcfcn.errors import UserError
+from src import annotations
 from src.annotations import cvat, labelme, qupath
-from src.errors import UserError
 
 POINTS = [(0.5, 0.5, "car"), (639.5, 479.5, 'van <big> & "red"'), (1 / 3, 123456.7890123, "Zebra ü")]
 SIZE = (480, 640)

@@ -13,7 +13,7 @@ import lcfcn_haven
 import pytest
 from helpers_runs import make_run
 
-from src import checkpoints
+from src.training import checkpoints
 
 
 def of_haven():

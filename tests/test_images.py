@@ -14,9 +14,9 @@ import tifffile
 from PIL import Image, ImageOps
 from pydicom.data import get_testdata_file
 
-import src.images
-from src.errors import UserError
-from src.images import IMAGE_SUFFIXES, MAX_PIXELS, ImageError, image_size, read_image, read_values
+import lcfcn.counting.image_files
+from lcfcn.counting.image_files import IMAGE_SUFFIXES, MAX_PIXELS, ImageError, image_size, read_image, read_values
+from lcfcn.errors import UserError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 DEEP = np.random.default_rng(1).integers(300, 3000, (30, 40), dtype=np.uint16)
@@ -146,7 +146,7 @@ def test_a_large_image_is_converted_in_bands(tmp_path, monkeypatch):
     Image.fromarray(NOISE).save(tmp_path / "a.png")
     tifffile.imwrite(tmp_path / "a.tif", DEEP)
     whole = [read(tmp_path / name) for name in ("a.png", "a.tif")]
-    monkeypatch.setattr(src.images, "_BAND", 4 * 40 + 1)
+    monkeypatch.setattr(lcfcn.counting.image_files, "_BAND", 4 * 40 + 1)
     assert all((read(tmp_path / name) == image).all() for name, image in zip(("a.png", "a.tif"), whole, strict=True))
 
 
@@ -588,7 +588,7 @@ def claiming(kind, width, height, tmp_path):
 @pytest.mark.parametrize("kind", ["png", "jpg", "tif", "dcm"])
 def test_a_billion_pixels_are_refused_by_the_header(tmp_path, monkeypatch, kind):
     path = claiming(kind, 60_000, 50_000, tmp_path)
-    monkeypatch.setattr(src.images._Opened, "pixels", None, raising=False)
+    monkeypatch.setattr(lcfcn.counting.image_files._Opened, "pixels", None, raising=False)
     message = refused(path)
     assert "50000 x 60000" in message
     assert "500000000" in message

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lcfcn.counting.drawing import TRUE_COLOUR
 from scripts import import_points
-from src import own_dataset
+from src.annotations import own_dataset
 from src.annotations.matching import ImageFolder
+from src.annotations.own_dataset import OwnImage, draw_splits, write_dataset
 from src.datasets.points import Points
-from src.own_dataset import OwnImage, draw_splits, write_dataset
-from src.pictures import TRUE_COLOUR
 
 HEIGHT, WIDTH = 30, 41
 PLAIN, SPACED, DEEP = "plain.png", "zwei Zellen ü.png", "Tag 1/leer.png"

@@ -21,12 +21,13 @@ import trainval
 from benchmarks.kill_test import SMALL
 from exp_configs import EXP_GROUPS
 from job_configs import JOB_CONFIGS
+from lcfcn.errors import UserError
+from lcfcn.files import load_plain_pickle, save_pickle
 from scripts import local_slurm as local_slurm_script
-from src import checkpoints, jobs, local_slurm
-from src.errors import UserError
-from src.experiments import experiment_id, override
-from src.files import load_plain_pickle, save_pickle
-from src.runtime import START_AGAIN
+from src.experiments import jobs, local_slurm
+from src.experiments.folders import experiment_id, override
+from src.training import checkpoints
+from src.training.runtime import START_AGAIN
 
 ROOT = Path(trainval.__file__).parent
 

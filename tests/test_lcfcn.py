@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from exp_configs import EXP_GROUPS
-from lcfcn.bumps import compute_bump_loss
+from lcfcn.counting import drawing
+from lcfcn.errors import UserError
+from lcfcn.heatmap import compute_heatmap_loss
 from lcfcn.lcfcn_loss import compute_lcfcn_loss
-from src import pictures
 from src.datasets import collate, get_dataset
-from src.errors import UserError
 from src.models import LCFCN
 from src.models.lcfcn import count_scores
-from src.runtime import Runtime
+from src.training.runtime import Runtime
 
 EXP_DICT = EXP_GROUPS["demo"][0]
 
@@ -85,18 +85,18 @@ def test_the_validation_data_choose_the_reading_and_the_checkpoint_keeps_it():
     model = model_that_says(logits)
     batch = collate([sample([(5, 5, 1), (5, 13, 1)])])
     assert model.val_on_loader([batch, batch])["val_mae"] == 1
-    left = {**EXP_DICT, "reading": "validation"}
+    left = {**EXP_DICT, "decoding": "validation"}
     model = LCFCN(left, Runtime("cpu"))
-    assert model.with_reading(left)["reading"] == {}
+    assert model.with_decoding(left)["decoding"] == {}
     model.model_base = Oracle(logits)
     scores = model.val_on_loader([batch, batch])
     assert scores["val_mae"] == scores["val_game_1"] == 0
-    kept = model.with_reading(left)
-    assert kept["reading"] == {"depth": 1.0}
+    kept = model.with_decoding(left)
+    assert kept["decoding"] == {"depth": 1.0}
     again = LCFCN(kept, Runtime("cpu"))
     again.model_base = Oracle(logits)
     assert again.val_on_loader([batch])["val_mae"] == 0
-    assert again.with_reading(kept) is kept
+    assert again.with_decoding(kept) is kept
 
 
 def test_classes_are_counted_apart():
@@ -182,7 +182,7 @@ def test_blobs_are_tinted_and_the_rest_of_the_image_stays():
     blobs = np.zeros((2, 20, 20), dtype=int)
     blobs[0, 2:8, 2:8] = 1
     blobs[1, 12:18, 12:18] = 1
-    overlay = pictures.blob_overlay(image, blobs).astype(int)
+    overlay = drawing.blob_overlay(image, blobs).astype(int)
     background = blobs.max(axis=0) == 0
     assert (overlay[background] == 200).all()
     assert overlay[5, 5].tolist() != overlay[15, 15].tolist()
@@ -190,24 +190,24 @@ def test_blobs_are_tinted_and_the_rest_of_the_image_stays():
 
 
 def test_losses_are_divided_by_the_clicks_of_the_batch_and_bumps_by_an_area_at_least():
-    exp_dict = {**EXP_DICT, "loss": {"divide_by_points": "batch"}, "bumps": 0.5}
+    exp_dict = {**EXP_DICT, "loss": {"divide_by_points": "batch"}, "heatmap_weight": 0.5}
     model = LCFCN(exp_dict, Runtime("cpu"), n_steps=10)
     clicks = [(2, 2, 1), (2, 9, 1), (9, 9, 1), (20, 20, 1), (25, 30, 1)]
     batch = collate([sample(clicks, size=150), sample([], size=150)])
     batch["roi"][0, 100:] = False
     divisors = model._divisors(batch, 1.0)
     assert divisors["clicks_an_image"] == (5 + 1) / 2
-    assert divisors["bumps_an_image"] == pytest.approx((5 + 150 * 150 / 120**2) / 2)  # the first has clicks enough
+    assert divisors["heatmap_an_image"] == pytest.approx((5 + 150 * 150 / 120**2) / 2)  # the first has clicks enough
     logits = torch.randn(2, 1, 150, 150, generator=torch.Generator().manual_seed(1))
     loss, terms = model._loss(logits, {**batch, **divisors})
     plain, plain_terms = compute_lcfcn_loss(logits, batch["points"], batch["roi"], return_terms=True)
-    bumps = compute_bump_loss(logits, batch["points"], batch["roi"]) / divisors["bumps_an_image"] * 0.5
+    bumps = compute_heatmap_loss(logits, batch["points"], batch["roi"]) / divisors["heatmap_an_image"] * 0.5
     torch.testing.assert_close(loss, plain / 3 + bumps)
-    torch.testing.assert_close(terms, {**{t: v / 3 for t, v in plain_terms.items()}, "bumps": bumps})
+    torch.testing.assert_close(terms, {**{t: v / 3 for t, v in plain_terms.items()}, "heatmap": bumps})
 
 
 def test_the_average_is_a_running_mean_of_the_weights_that_looks_back_no_further_than_a_tenth_of_the_steps():
-    exp_dict = {**EXP_DICT, "average": 0.5}
+    exp_dict = {**EXP_DICT, "ema_decay": 0.5}
     model, plain = LCFCN(exp_dict, Runtime("cpu"), n_steps=20), LCFCN(EXP_DICT, Runtime("cpu"), n_steps=20)
     batch = collate([sample([(3, 3, 1)], size=64), sample([(9, 3, 1)], size=64)])
     expected = {}

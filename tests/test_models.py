@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 import torchvision.models as tv
 
-from src.models.bases import BASES, build_base
-from src.models.fcn8_vgg16 import FCN8VGG16, vgg16_names
-from src.models.pretrained import ModelError, load_weights
+from lcfcn.networks.fcn8_vgg16 import FCN8VGG16, vgg16_names
+from lcfcn.networks.pretrained import ModelError, load_weights
+from lcfcn.networks.registry import BASES, build_network
 
 LIGHT = ("fcn8_resnet18", "fcn8_mobilenet_v2")
 VGG_SHAPES = {
@@ -32,7 +32,7 @@ VGG_SHAPES = {
 
 def meta_base(name, n_classes=1, **options):
     with torch.device("meta"):
-        return build_base(name, n_classes, **options)
+        return build_network(name, n_classes, **options)
 
 
 @pytest.mark.parametrize("name", [*sorted(BASES), "fpn_timm_convnext_atto", "fpn_timm_tf_efficientnet_lite0"])
@@ -65,7 +65,7 @@ def test_unknown_choices_are_listed():
         (("fpn_timm_resnet18", 1), {"output_stride": 16}, "output_stride is 16"),
     ]:
         with pytest.raises(ModelError, match=message):
-            build_base(*arguments, **options)
+            build_network(*arguments, **options)
 
 
 def test_vgg16_has_the_names_of_published_checkpoints():
@@ -126,7 +126,7 @@ def test_each_skip_lands_where_it_looked(layer, stride, cell):
 
 
 def test_resnets_keep_their_batch_norm_and_leave_fc_out():
-    network = build_base("fcn8_resnet18", 1)
+    network = build_network("fcn8_resnet18", 1)
     names = list(network.state_dict())
     assert "resnet18_32s.conv1.weight" in names
     assert "score_32s.bias" in names
@@ -143,7 +143,7 @@ def test_resnets_keep_their_batch_norm_and_leave_fc_out():
 
 def test_batch_norm_from_scratch_learns_and_can_be_frozen():
     for freeze, learns in ((None, True), (True, False)):
-        network = build_base("fcn8_mobilenet_v2", 1, freeze_batch_norm=freeze)
+        network = build_network("fcn8_mobilenet_v2", 1, freeze_batch_norm=freeze)
         norm = network.mobilenet_v2_32s.features[0][1]
         before = norm.running_mean.clone()
         network.train()(torch.rand(2, 3, 64, 64))
@@ -153,7 +153,7 @@ def test_batch_norm_from_scratch_learns_and_can_be_frozen():
 
 @pytest.mark.parametrize("name", [*LIGHT, "fpn_resnet18", "fpn_mobilenet_v2"])
 def test_gradient_reaches_every_free_parameter(name):
-    network = build_base(name, 2, output_stride=4)
+    network = build_network(name, 2, output_stride=4)
     (network(torch.rand(2, 3, 64, 64)) ** 2).sum().backward()
     for parameter_name, parameter in network.named_parameters():
         if parameter.requires_grad:
@@ -163,7 +163,7 @@ def test_gradient_reaches_every_free_parameter(name):
 
 def test_upscaled_scores_add_up():
     """With constant maps the logits are the sum of what the scores make of them."""
-    network = build_base("fcn8_resnet18", 1, output_stride=4)
+    network = build_network("fcn8_resnet18", 1, output_stride=4)
     for stride in (4, 8, 16, 32):
         score = getattr(network, f"score_{stride}s")
         torch.nn.init.zeros_(score.weight)
@@ -174,7 +174,7 @@ def test_upscaled_scores_add_up():
 @pytest.mark.parametrize("stride", [8, 4, 2])
 def test_the_pyramid_adds_up_its_features(stride):
     """With constant maps and convolutions that pass on, the logits are the sum over the strides that are used."""
-    network = build_base("fpn_mobilenet_v2", 1, output_stride=stride)
+    network = build_network("fpn_mobilenet_v2", 1, output_stride=stride)
     for name, layer in network.decoder.items():
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.zeros_(layer.bias)
@@ -190,7 +190,7 @@ def test_the_pyramid_adds_up_its_features(stride):
 
 
 def test_what_the_pyramid_says_of_a_place_does_not_depend_on_the_size_of_the_image():
-    network = build_base("fpn_mobilenet_v2", 1).eval()
+    network = build_network("fpn_mobilenet_v2", 1).eval()
     torch.nn.init.normal_(network.score.weight)
     images = torch.rand(1, 3, 64, 1024)
     whole = network(images)
@@ -203,13 +203,13 @@ def test_a_pyramids_trunk_takes_torchvisions_weights(tmp_path):
     path = tmp_path / "resnet18.pth"
     weights = tv.resnet18().state_dict()
     torch.save(weights, path)
-    network = build_base("fpn_resnet18", 2, pretrained=str(path), output_stride=2)
+    network = build_network("fpn_resnet18", 2, pretrained=str(path), output_stride=2)
     assert torch.equal(network.resnet18_32s.conv1.weight, weights["conv1.weight"])
 
 
 def test_mobilenet_weights_load_and_give_torchvisions_features(shared):
     path = shared / "weights" / "mobilenet_v2_imagenet_features.pth"
-    network = build_base("fcn8_mobilenet_v2", 1, pretrained=str(path), output_stride=4).eval()
+    network = build_network("fcn8_mobilenet_v2", 1, pretrained=str(path), output_stride=4).eval()
     assert not network.mobilenet_v2_32s.features[0][1].weight.requires_grad
     theirs = tv.mobilenet_v2().eval()
     theirs.load_state_dict(torch.load(path, weights_only=True), strict=False)
@@ -222,7 +222,7 @@ def test_mobilenet_weights_load_and_give_torchvisions_features(shared):
 
 def test_vgg16_half_precision_weights_load(shared):
     path = shared / "weights" / "vgg16_hed_features_fp16.pth"
-    network = build_base("fcn8_vgg16", 1, pretrained=str(path))
+    network = build_network("fcn8_vgg16", 1, pretrained=str(path))
     theirs = tv.vgg16().features
     theirs.load_state_dict({k.removeprefix("features."): v for k, v in torch.load(path, weights_only=True).items()})
     ours = [m for name, m in network.named_modules() if name.startswith("conv")]
@@ -241,13 +241,13 @@ def test_classifier_becomes_fc6_and_fc7():
 
 
 def test_published_checkpoints_and_own_ones_load_with_another_head(tmp_path):
-    source = build_base("fcn8_resnet18", 1)
+    source = build_network("fcn8_resnet18", 1)
     path = tmp_path / "upstream.pth"
     torch.save({"model": source.state_dict(), "opt": {}}, path)
-    same = build_base("fcn8_resnet18", 1, pretrained=str(path))
+    same = build_network("fcn8_resnet18", 1, pretrained=str(path))
     for name, value in source.state_dict().items():
         assert torch.equal(same.state_dict()[name], value), name
-    other = build_base("fcn8_resnet18", 3, pretrained=str(path))
+    other = build_network("fcn8_resnet18", 3, pretrained=str(path))
     assert torch.equal(other.resnet18_32s.conv1.weight, source.resnet18_32s.conv1.weight)
     assert other.score_8s.weight.shape == (4, 128, 1, 1)
 
@@ -257,7 +257,7 @@ def test_torchvisions_resnet_file_loads(tmp_path):
     path = tmp_path / "resnet18.pth"
     # Old files of torchvision lack these.
     torch.save({k: v for k, v in trunk.state_dict().items() if "num_batches" not in k}, path)
-    network = build_base("fcn8_resnet18", 1, pretrained=str(path))
+    network = build_network("fcn8_resnet18", 1, pretrained=str(path))
     assert torch.equal(network.resnet18_32s.layer4[1].conv2.weight, trunk.layer4[1].conv2.weight)
 
 
@@ -278,11 +278,11 @@ def test_bad_weights_are_one_line_that_names_the_file(tmp_path):
     for name, content in cases.items():
         path.write_bytes(content)
         with pytest.raises(ModelError, match=r"weights\.pth") as error:
-            build_base("fcn8_resnet18", 1, pretrained=str(path))
+            build_network("fcn8_resnet18", 1, pretrained=str(path))
         assert "\n" not in str(error.value), name
         assert path.read_bytes() == content
     with pytest.raises(ModelError, match=r"there is no .*none\.pth"):
-        build_base("fcn8_resnet18", 1, pretrained=str(tmp_path / "none.pth"))
+        build_network("fcn8_resnet18", 1, pretrained=str(tmp_path / "none.pth"))
 
 
 def test_without_network_and_cache_the_missing_file_and_the_ways_out_are_named(tmp_path, monkeypatch):
@@ -292,7 +292,7 @@ def test_without_network_and_cache_the_missing_file_and_the_ways_out_are_named(t
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
     monkeypatch.setattr(torch.hub, "urlopen", refuse)
     with pytest.raises(ModelError) as error:
-        build_base("fcn8_resnet18", 1, pretrained="imagenet")
+        build_network("fcn8_resnet18", 1, pretrained="imagenet")
     message = str(error.value)
     assert str(tmp_path / "checkpoints" / "resnet18-f37072fd.pth") in message
     assert "https://" in message
@@ -306,7 +306,7 @@ def test_cached_imagenet_weights_need_no_network(tmp_path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     torch.save(trunk.state_dict(), tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
-    network = build_base("fcn8_resnet18", 1, pretrained="imagenet")
+    network = build_network("fcn8_resnet18", 1, pretrained="imagenet")
     assert torch.equal(network.resnet18_32s.conv1.weight, trunk.conv1.weight)
 
 
@@ -315,7 +315,7 @@ def test_damaged_cached_weights_are_named(tmp_path, monkeypatch):
     (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(b"cut off")
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
     with pytest.raises(ModelError, match=r"resnet18-f37072fd\.pth cannot be read"):
-        build_base("fcn8_resnet18", 1, pretrained="imagenet")
+        build_network("fcn8_resnet18", 1, pretrained="imagenet")
 
 
 def test_a_download_that_breaks_off_is_told_like_no_network(tmp_path, monkeypatch):
@@ -326,14 +326,15 @@ def test_a_download_that_breaks_off_is_told_like_no_network(tmp_path, monkeypatc
     monkeypatch.setattr(torch.hub, "_hub_dir", None)
     monkeypatch.setattr(torch.hub, "urlopen", break_off)
     with pytest.raises(ModelError, match=r"hub/checkpoints/resnet18-f37072fd\.pth are not there"):
-        build_base("fcn8_resnet18", 1, pretrained="imagenet")
+        build_network("fcn8_resnet18", 1, pretrained="imagenet")
 
 
 def test_a_trunk_of_timm_is_the_one_of_torchvision_where_both_have_it(tmp_path):
     trunk = tv.resnet18()
     torch.save(trunk.state_dict(), tmp_path / "resnet18.pth")
     ours, theirs = (
-        build_base(name, 1, pretrained=str(tmp_path / "resnet18.pth")) for name in ("fpn_resnet18", "fpn_timm_resnet18")
+        build_network(name, 1, pretrained=str(tmp_path / "resnet18.pth"))
+        for name in ("fpn_resnet18", "fpn_timm_resnet18")
     )
     theirs.decoder, theirs.score = ours.decoder, ours.score
     images = torch.rand(1, 3, 64, 96)
@@ -350,7 +351,7 @@ def test_a_trunk_of_timm_takes_the_weights_of_its_classifier_and_no_others(tmp_p
     classifier = timm.create_model("convnext_atto")  # it has stem.0 and stages.0 where the trunk has stem_0, stages_0
     path = tmp_path / "convnext.pth"
     torch.save(classifier.state_dict(), path)
-    network = build_base("fpn_timm_convnext_atto", 1, pretrained=str(path)).eval()
+    network = build_network("fpn_timm_convnext_atto", 1, pretrained=str(path)).eval()
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         coarsest = network.maps(images)[32]
@@ -358,7 +359,7 @@ def test_a_trunk_of_timm_takes_the_weights_of_its_classifier_and_no_others(tmp_p
     cut = {name: value for name, value in classifier.state_dict().items() if not name.startswith("stages.2.blocks.1")}
     torch.save(cut, path)
     with pytest.raises(ModelError, match=r"has nothing for timm_32s.stages_2.blocks.1"):
-        build_base("fpn_timm_convnext_atto", 1, pretrained=str(path))
+        build_network("fpn_timm_convnext_atto", 1, pretrained=str(path))
 
 
 def test_timms_own_weights_are_asked_for_and_their_lack_is_told(tmp_path, monkeypatch):
@@ -366,17 +367,17 @@ def test_timms_own_weights_are_asked_for_and_their_lack_is_told(tmp_path, monkey
     create = timm.create_model
     given = {True: trunk}
     monkeypatch.setattr(timm, "create_model", lambda *a, pretrained, **k: given.get(pretrained) or create(*a, **k))
-    network = build_base("fpn_timm_resnet18", 1, pretrained="imagenet")
+    network = build_network("fpn_timm_resnet18", 1, pretrained="imagenet")
     assert torch.equal(network.timm_32s.conv1.weight, trunk.conv1.weight)
     monkeypatch.undo()
     # As where there is no network, without its repeated tries.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError, match=r"weights of resnet18 could not be fetched .*model\.pretrained=PATH"):
-        build_base("fpn_timm_resnet18", 1, pretrained="imagenet")
+        build_network("fpn_timm_resnet18", 1, pretrained="imagenet")
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ModelError, match=r"needs timm, which is not installed: pip install -e '\.\[timm\]'"):
-        build_base("fpn_timm_resnet18", 1)
+        build_network("fpn_timm_resnet18", 1)
 
 
 def load_vgg16(path, content, n_outputs=1):
@@ -464,7 +465,7 @@ def test_vgg16_can_learn_in_every_layer_and_drops_single_values():
 def test_the_pyramids_scores_are_finer_than_half_precision():
     # Objects are told apart by hundredths of a logit, and bfloat16 has steps of a 32nd above 4.
     torch.manual_seed(0)
-    network = build_base("fpn_mobilenet_v2", 1).eval()
+    network = build_network("fpn_mobilenet_v2", 1).eval()
     network.score.bias.data.fill_(6.0)
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 
+from lcfcn.errors import UserError, one_line
 from src.annotations import (
     FORMATS,
     coco,
@@ -39,7 +40,6 @@ from src.annotations import (
 )
 from src.annotations.base import AnnotationError
 from src.annotations.matching import ImageFolder, match
-from src.errors import UserError, one_line
 
 HEIGHT, WIDTH = 32, 64
 CLASSES = ["cell", "große Zelle"]

@@ -12,9 +12,9 @@ from test_trainval import only_savedir, scores
 
 import trainval
 from exp_configs import EXP_GROUPS
-from src import checkpoints
+from lcfcn.counting.image_files import ImageError
 from src.datasets import get_dataset
-from src.images import ImageError
+from src.training import checkpoints
 
 POINTS = {"name": "points", "transform": "none"}
 CLICKS = [

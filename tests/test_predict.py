@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lcfcn.counting.predictor import Prediction
 from PIL import Image
 
 from exp_configs import EXP_GROUPS
+from lcfcn.counting import folders as counting
+from lcfcn.counting import predictor as predictor_module
 from scripts import import_points, predict
-from src import counting
-from src import predictor as predictor_module
 from src.annotations import cvat
 from src.models import LCFCN
-from src.predictor import Prediction
-from src.runtime import Runtime, Stopped
+from src.training.runtime import Runtime, Stopped
 
 EXP_DICT = EXP_GROUPS["demo"][0]
 
@@ -38,10 +38,10 @@ class Reds(torch.nn.Module):
 def checkpoint(tmp_path, monkeypatch):
     """A checkpoint whose network says what is red."""
 
-    def build_base(name, n_classes, **options):
+    def build_network(name, n_classes, **options):
         return Reds(n_classes)
 
-    monkeypatch.setattr("src.models.lcfcn.build_base", build_base)
+    monkeypatch.setattr("src.models.lcfcn.build_network", build_network)
     monkeypatch.setattr("src.models.lcfcn.make_optimizer", lambda *args, **options: None)
     monkeypatch.setattr("src.models.lcfcn.make_schedule", lambda *args: None)
     return save(tmp_path / "net.pth")

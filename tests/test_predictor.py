@@ -1,21 +1,23 @@
 import numpy as np
 import pytest
 import torch
+from lcfcn.counting.predictor import Predictor
 from scipy.special import logit
 from torch import nn
 from torchvision.transforms.v2.functional import resize
 
 from exp_configs import EXP_GROUPS
-from lcfcn.blobs import blob_points, class_masks, get_blobs, label_blobs
-from lcfcn.reading import Reading
-from src import checkpoints, tiles
-from src.bands import BandBlobs, in_context
-from src.errors import UserError
+from lcfcn.blobs import class_masks, get_blobs
+from lcfcn.components import blob_points, label_blobs
+from lcfcn.counting import tiles
+from lcfcn.counting.bands import BandBlobs, in_context
+from lcfcn.decoding import Decoding
+from lcfcn.errors import UserError
+from lcfcn.networks.fcn8 import FCN8
+from lcfcn.networks.trunk import CELL
 from src.models import LCFCN
-from src.models.fcn8 import FCN8
-from src.models.trunk import CELL
-from src.predictor import Predictor
-from src.runtime import Runtime, Stopped, StopRequest
+from src.training import checkpoints
+from src.training.runtime import Runtime, Stopped, StopRequest
 
 EXP_DICT = EXP_GROUPS["demo"][0]
 CPU = Runtime("cpu")
@@ -222,7 +224,7 @@ def pyramid(**options):
     return model
 
 
-@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("flip_test", [False, True])
 def test_tiles_of_the_pyramid_are_exact_also_of_its_mirror_image(mirror):
     whole, tiled = whole_and_tiled(pyramid(mirror=mirror), picture(300, 1997), 768)  # no whole number of cells
     assert whole.std() > 0.1
@@ -287,12 +289,12 @@ def test_bands_in_context_have_the_rows_around_them(heights, margin):
 @pytest.mark.parametrize("n_classes", [1, 2])
 def test_another_reading_parts_objects_alike_in_bands_and_at_once(monkeypatch, n_classes):
     model, image = model_of(Blurred(n_classes), n_classes), picture(333, 290, seed=1)
-    model.reading = Reading(threshold=-1.0, smoothing=0.7)
+    model.decoding = Decoding(threshold=-1.0, smoothing=0.7)
     uncut = Predictor(model, ["a", "b"][:n_classes]).predict(image)
-    model.reading = model.reading._replace(depth=0.2)
+    model.decoding = model.decoding._replace(depth=0.2)
     at_once = Predictor(model, ["a", "b"][:n_classes]).predict(image)
     batch = {**tiles.as_batch([image], ["made"], "none"), "roi": torch.ones(1, 333, 290, dtype=torch.bool)}
-    (blobs,) = get_blobs(model.predict_probs(batch), batch["roi"].numpy(), model.reading)
+    (blobs,) = get_blobs(model.predict_probs(batch), batch["roi"].numpy(), model.decoding)
     monkeypatch.setattr(tiles, "BAND_PIXELS", 290 * 37)
     in_bands = Predictor(model, ["a", "b"][:n_classes], tile=128).predict(image)
     assert len(at_once.points) > len(uncut.points) + 10

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lcfcn.blobs import class_masks, get_blobs, label_blobs
-from lcfcn.reading import BLOBS, Reading, cut_at_passes, heights, object_masks
+from lcfcn.blobs import class_masks, get_blobs
+from lcfcn.components import label_blobs
+from lcfcn.decoding import BLOBS, Decoding, cut_at_passes, heights, object_masks
 
 EIGHT = np.ones((3, 3), dtype=bool)
 
@@ -95,19 +96,19 @@ def test_cutting_is_by_lines_a_pixel_wide():
 def test_an_infinite_depth_never_cuts_and_a_threshold_shrinks():
     plane = rough(5)
     probs = (1 / (1 + np.exp(-plane)))[None]
-    assert np.array_equal(object_masks(probs, Reading(threshold=0.7))[0], heights(probs)[0] > 0.7)
-    smooth = object_masks(probs, Reading(smoothing=2.0))[0]
+    assert np.array_equal(object_masks(probs, Decoding(threshold=0.7))[0], heights(probs)[0] > 0.7)
+    smooth = object_masks(probs, Decoding(smoothing=2.0))[0]
     assert np.array_equal(smooth, ndimage.gaussian_filter(heights(probs)[0], 2.0, mode="nearest") > 0)
 
 
 def test_nothing_is_read_where_nothing_is():
-    assert not object_masks(np.full((1, 9, 9), 0.1), Reading(depth=0.1)).any()
+    assert not object_masks(np.full((1, 9, 9), 0.1), Decoding(depth=0.1)).any()
 
 
 def test_below_0_a_pixel_still_belongs_to_one_class():
     probs = np.array([0.4, 0.35, 0.25]).reshape(3, 1, 1)
-    assert object_masks(probs, Reading(threshold=-2)).ravel().tolist() == [True, False]
-    assert object_masks(probs, Reading(threshold=0)).ravel().tolist() == [False, False]
+    assert object_masks(probs, Decoding(threshold=-2)).ravel().tolist() == [True, False]
+    assert object_masks(probs, Decoding(threshold=0)).ravel().tolist() == [False, False]
 
 
 @pytest.mark.parametrize("shape", [(24, 30), (2, 24, 30), (2, 1, 24, 30)])
@@ -116,8 +117,8 @@ def test_get_blobs_reads_each_image_so(shape):
     probs = (1 / (1 + np.exp(-planes)))[: 1 if len(shape) == 2 else 2].reshape(shape)
     roi = np.ones(shape[-2:], dtype=bool)
     roi[:, :4] = False
-    reading = Reading(threshold=-0.5, depth=0.3)
-    blobs = get_blobs(probs, roi, reading)
+    decoding = Decoding(threshold=-0.5, depth=0.3)
+    blobs = get_blobs(probs, roi, decoding)
     assert blobs.shape == shape
     for plane, found in zip(probs.reshape(-1, 24, 30), blobs.reshape(-1, 24, 30), strict=True):
-        assert np.array_equal(found, label_blobs(object_masks(plane[None], reading, roi)[0]))
+        assert np.array_equal(found, label_blobs(object_masks(plane[None], decoding, roi)[0]))

@@ -10,11 +10,13 @@ from helpers_runs import mistake
 
 import trainval
 from exp_configs import EXP_GROUPS
-from lcfcn.reading import Reading
-from src import checkpoints, experiments, jobs, recipe, schema
+from lcfcn.decoding import Decoding
+from lcfcn.networks.trunk import CELL
 from src.datasets.base import Record
+from src.experiments import folders as experiments
+from src.experiments import jobs, recipe, schema
 from src.models import LCFCN
-from src.models.trunk import CELL
+from src.training import checkpoints
 
 OWN = EXP_GROUPS["own"][0]
 
@@ -71,10 +73,10 @@ def test_a_crop_fits_the_zoomed_images_and_the_trunk(size, distance, crop):
     assert chosen(Images(2, size, lattice(distance)))[0]["dataset"]["augment"]["crop"] == crop
 
 
-@pytest.mark.parametrize(("n", "passes"), [(5, 80), (50, 8), (360, 1), (1000, 1)])
+@pytest.mark.parametrize(("n", "repeats"), [(5, 80), (50, 8), (360, 1), (1000, 1)])
 def test_an_epoch_is_long_enough(n, passes):
     exp_dict, told = chosen(Images(n))
-    assert exp_dict["passes"] == passes
+    assert exp_dict["repeats"] == passes
     assert f"the {n} training images" in told[-1]
 
 
@@ -89,7 +91,7 @@ def test_a_zoom_leaves_images_small_enough_to_validate_on():
 
 def test_what_is_given_is_kept_and_no_image_is_read_for_it():
     given = copy.deepcopy(OWN)
-    given["dataset"]["zoom"], given["dataset"]["augment"]["crop"], given["passes"] = 1.5, 100, 3
+    given["dataset"]["zoom"], given["dataset"]["augment"]["crop"], given["repeats"] = 1.5, 100, 3
     assert recipe.choose(given, None) == (given, [])
     exp_dict, told = chosen(Images(3), dataset=given["dataset"])
     assert exp_dict["dataset"] == given["dataset"]
@@ -111,7 +113,7 @@ def test_the_images_are_looked_at_as_they_are_and_the_experiment_stays_as_it_was
 
 # Whole runs.
 
-SMALL = ["model.pretrained=None", "max_epoch=6", "patience=2", "passes=2"]
+SMALL = ["model.pretrained=None", "max_epoch=6", "patience=2", "repeats=2"]
 
 
 def run(tmp_path, *overrides):
@@ -149,7 +151,7 @@ def test_a_run_says_what_it_chose_keeps_it_in_the_checkpoint_and_its_name_stays(
     kept = checkpoints.load_checkpoint(savedir / checkpoints.BEST)["exp_dict"]
     assert kept["dataset"]["zoom"] in recipe.ZOOMS
     assert kept["dataset"]["augment"]["crop"] % CELL == 0
-    assert kept["reading"] != "validation"
+    assert kept["decoding"] != "validation"
 
 
 def test_a_run_ends_when_its_patience_is_over_and_is_done_then(tmp_path, capsys, monkeypatch):
@@ -177,11 +179,11 @@ def test_a_run_that_goes_on_improving_is_not_ended(tmp_path, monkeypatch):
 
 def test_a_run_does_not_go_on_with_other_choices(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(recipe, "EPOCH_IMAGES", 8)
-    code, savedir = run(tmp_path, "max_epoch=1", "passes=auto")
+    code, savedir = run(tmp_path, "max_epoch=1", "repeats=auto")
     assert code == 0
     monkeypatch.setattr(recipe, "EPOCH_IMAGES", 12)
     before = (savedir / checkpoints.LAST).read_bytes()
-    code, savedir = run(tmp_path, "max_epoch=1", "passes=auto")
+    code, savedir = run(tmp_path, "max_epoch=1", "repeats=auto")
     err = capsys.readouterr().err.splitlines()[-1]
     assert code == 2
     assert "was begun with passes 4, and the training images now ask for 6" in err
@@ -191,7 +193,7 @@ def test_a_run_does_not_go_on_with_other_choices(tmp_path, capsys, monkeypatch):
 
 def test_a_run_that_goes_on_keeps_the_reading_until_it_validates_again(tmp_path, monkeypatch):
     def val_on_loader(self, loader):
-        self.reading = Reading(-1.5, 0.1)
+        self.decoding = Decoding(-1.5, 0.1)
         return {"val_mae": 1.0, "val_score": -1.0, "val_seconds": 0.0}
 
     train_on_batch, steps = LCFCN.train_on_batch, []
@@ -205,14 +207,14 @@ def test_a_run_that_goes_on_keeps_the_reading_until_it_validates_again(tmp_path,
     monkeypatch.setattr(LCFCN, "val_on_loader", val_on_loader)
     monkeypatch.setattr(LCFCN, "train_on_batch", stopping)
     for _ in range(2):
-        code, savedir = run(tmp_path, "passes=4", "max_epoch=4", "patience=None")
+        code, savedir = run(tmp_path, "repeats=4", "max_epoch=4", "patience=None")
         assert code == 130
-        kept = checkpoints.load_run(savedir / checkpoints.LAST)["exp_dict"]["reading"]
+        kept = checkpoints.load_run(savedir / checkpoints.LAST)["exp_dict"]["decoding"]
         assert kept == {"threshold": -1.5, "depth": 0.1}
 
 
 @pytest.mark.parametrize(
-    "value", ["patience=0", "patience=2.5", "patience=True", "patience=auto", "passes=0", "passes=often"]
+    "value", ["patience=0", "patience=2.5", "patience=True", "patience=auto", "repeats=0", "repeats=often"]
 )
 def test_wrong_values_are_one_line(tmp_path, capsys, value):
     err = mistake(trainval.main, capsys, ["-e", "own", "-d", "x", "-sb", tmp_path, "--set", value])

@@ -4,9 +4,9 @@ import signal
 import pytest
 import torch
 
-from src import runtime as runtime_module
-from src.errors import UserError
-from src.runtime import EpochBatches, Runtime, Stopped, StopRequest, find_device, make_loader
+from lcfcn.errors import UserError
+from src.training import runtime as runtime_module
+from src.training.runtime import EpochBatches, Runtime, Stopped, StopRequest, find_device, make_loader
 
 
 def test_devices(monkeypatch):

@@ -99,13 +99,13 @@ def test_what_every_kernel_runs_imports_python_alone():
         ("__init__", set()),
         ("watershed", set()),
         ("metrics", set()),
-        ("reading", set()),
-        ("choice", {"reading"}),
+        ("decoding", set()),
+        ("choice", {"decoding"}),
         ("subflood", {"watershed"}),
-        ("blobs", {"reading", "subflood", "watershed"}),
+        ("blobs", {"decoding", "subflood", "watershed"}),
         ("targets", {"blobs"}),
         ("lcfcn_loss", {"blobs", "metrics", "targets"}),
-        ("bumps", {"lcfcn_loss"}),
+        ("heatmap_weight", {"lcfcn_loss"}),
     ],
 )
 def test_imports_inside_the_library_point_one_way(module, allowed):
@@ -115,17 +115,17 @@ def test_imports_inside_the_library_point_one_way(module, allowed):
 
 
 def test_every_module_of_the_library_has_its_place():
-    named = {"__init__", "watershed", "subflood", "metrics", "reading", "choice", "blobs", "targets", "lcfcn_loss"}
-    named |= {"bumps"}
+    named = {"__init__", "watershed", "subflood", "metrics", "decoding", "choice", "blobs", "targets", "lcfcn_loss"}
+    named |= {"heatmap_weight"}
     assert {Path(path).stem for path in python_files("lcfcn")} == named
 
 
 def test_only_those_who_ask_for_jobs_wait_for_submitit():
-    files = [path for path in ALL_FILES if within(imports_of(path), "submitit", "src.jobs")]
+    files = [path for path in ALL_FILES if within(imports_of(path), "submitit", "src.experiments.jobs")]
     assert files == ["trainval.py", "src/jobs.py"]
     body = ast.parse((ROOT / "trainval.py").read_text(encoding="utf-8")).body
     at_once = "\n".join(ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom))
-    assert not within(imported(at_once, "trainval"), "submitit", "src.jobs")
+    assert not within(imported(at_once, "trainval"), "submitit", "src.experiments.jobs")
 
 
 def test_scores_need_no_torch():
@@ -138,14 +138,16 @@ def test_src_never_imports_what_runs_it(path):
 
 
 def test_scoring_knows_the_pairing_and_not_the_other_way_round():
-    assert "src.pairing" in imports_of("src/scoring.py")
-    assert not within(imports_of("src/scoring.py"), "torch", "src.models", "src.runtime", "src.checkpoints")
-    assert "src.scoring" not in imports_of("src/pairing.py")
+    assert "src.evaluation.pairing" in imports_of("src/scoring.py")
+    assert not within(
+        imports_of("src/scoring.py"), "torch", "src.models", "src.training.runtime", "src.training.checkpoints"
+    )
+    assert "src.evaluation.scoring" not in imports_of("src/pairing.py")
 
 
 @pytest.mark.parametrize("path", ["src/schema.py", "src/predictor.py", "src/counting.py", "src/release.py"])
 def test_predicting_does_not_wait_for_haven(path):
-    assert not within(imports_of(path), "haven", "src.experiments")
+    assert not within(imports_of(path), "haven", "src.experiments.folders")
 
 
 @pytest.mark.parametrize("script", ["predict", "export"])
@@ -153,12 +155,21 @@ def test_help_and_wrong_arguments_wait_for_nothing_slow(script):
     source = (ROOT / f"scripts/{script}.py").read_text(encoding="utf-8")
     at_start = "\n".join(line for line in source.splitlines() if not line.startswith("    from src"))
     names = imported(at_start, f"scripts.{script}") | imports_of("src/cli.py") | imports_of("src/defaults.py")
-    slow = ("torch", "numpy", "lcfcn", "src.counting", "src.release", "src.runtime", "src.predictor", "src.images")
+    slow = (
+        "torch",
+        "numpy",
+        "lcfcn",
+        "lcfcn.counting.folders",
+        "src.release.export",
+        "src.training.runtime",
+        "lcfcn.counting.predictor",
+        "lcfcn.counting.image_files",
+    )
     assert not within(names, *slow)
 
 
 def test_the_configurations_are_only_data():
-    allowed = {"src.experiments", "src.experiments.haven_utils"}  # the one module that imports Haven
+    allowed = {"src.experiments.folders", "src.experiments.folders.haven_utils"}  # the one module that imports Haven
     assert not within(imports_of("exp_configs.py"), "src", "lcfcn", "trainval", "scripts") - allowed
     assert not imports_of("job_configs.py")
 

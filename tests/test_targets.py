@@ -7,9 +7,12 @@ from reference import CLICKS, MAPS, random_clicks, random_map
 from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
-from lcfcn.blobs import get_blobs, label_blobs, split_lines
+from lcfcn.blobs import get_blobs
+from lcfcn.components import label_blobs
+from lcfcn.split_lines import split_lines
 from lcfcn.targets import TERMS, find_pixel_sets, merge
-from lcfcn.watershed import black_top_hat, flood
+from lcfcn.top_hat import black_top_hat
+from lcfcn.watershed import flood
 
 GOLDEN = (
     "dense",

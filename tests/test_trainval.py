@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 from helpers_runs import stop_at
+from lcfcn.counting.predictor import Predictor
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import trainval
 from benchmarks.kill_test import SMALL, kill_test, outcome, same
 from exp_configs import EXP_GROUPS
-from src import checkpoints
-from src.curves import FOLDER
 from src.datasets import collate, get_dataset
-from src.models import build_base
-from src.predictor import Predictor
-from src.runtime import START_AGAIN, Runtime, make_loader
+from src.models import build_network
+from src.training import checkpoints
+from src.training.curves import FOLDER
+from src.training.runtime import START_AGAIN, Runtime, make_loader
 
 COLUMNS = [
     *["epoch", "train_loss", "train_image_level", "train_point_level", "train_split_level", "train_false_positive"],
@@ -105,41 +105,43 @@ def test_reset_backs_up_and_restarts(tmp_path):
 
 
 def test_the_first_share_of_the_steps_warms_up_also_in_a_run_that_goes_on(tmp_path, monkeypatch):
-    assert train(tmp_path / "a", "warm_up=0.5") == 0
+    assert train(tmp_path / "a", "heatmap_only=0.5") == 0
     first, second = scores(only_savedir(tmp_path / "a"))
-    assert first["train_loss"] == first["train_bumps"] > 0
+    assert first["train_loss"] == first["train_heatmap"] > 0
     assert "train_point_level" not in first
-    assert "train_bumps" not in second
+    assert "train_heatmap" not in second
     assert second["train_point_level"] > 0
     with monkeypatch.context() as patch:
         stop_at(2, signal.SIGINT, patch)
-        assert train(tmp_path / "b", "warm_up=0.5") == 130
-    assert train(tmp_path / "b", "warm_up=0.5") == 0
+        assert train(tmp_path / "b", "heatmap_only=0.5") == 130
+    assert train(tmp_path / "b", "heatmap_only=0.5") == 0
     assert same(outcome(tmp_path / "a"), outcome(tmp_path / "b"))
 
 
 def test_bumps_are_learned_beside_the_loss_with_their_weight(tmp_path):
     for weight in (0, 0.5, 1):
-        assert train(tmp_path / f"{weight}", f"bumps={weight}", "max_epoch=1", "batch_size=6") == 0  # a single step
+        assert (
+            train(tmp_path / f"{weight}", f"heatmap_weight={weight}", "max_epoch=1", "batch_size=6") == 0
+        )  # a single step
     none, half, whole = (scores(only_savedir(tmp_path / f"{weight}"))[0] for weight in (0, 0.5, 1))
-    assert "train_bumps" not in none
-    assert whole["train_bumps"] == pytest.approx(2 * half["train_bumps"], rel=1e-5)
+    assert "train_heatmap" not in none
+    assert whole["train_heatmap"] == pytest.approx(2 * half["train_heatmap"], rel=1e-5)
     for row in (half, whole):
-        assert row["train_loss"] == pytest.approx(none["train_loss"] + row["train_bumps"], rel=1e-5)
+        assert row["train_loss"] == pytest.approx(none["train_loss"] + row["train_heatmap"], rel=1e-5)
     assert not same(outcome(tmp_path / "0")["model"], outcome(tmp_path / "1")["model"])
 
 
 def test_the_average_is_validated_and_kept_and_goes_on_where_it_was(tmp_path, monkeypatch):
-    assert train(tmp_path / "none") == train(tmp_path / "whole", "average=0.9") == 0
+    assert train(tmp_path / "none") == train(tmp_path / "whole", "ema_decay=0.9") == 0
     with monkeypatch.context() as patch:
         stop_at(5, signal.SIGINT, patch)
-        assert train(tmp_path / "cut", "average=0.9") == 130
-    assert train(tmp_path / "cut", "average=0.9") == 0
+        assert train(tmp_path / "cut", "ema_decay=0.9") == 130
+    assert train(tmp_path / "cut", "ema_decay=0.9") == 0
     none, whole, cut = (outcome(tmp_path / name) for name in ("none", "whole", "cut"))
     assert same(whole, cut)
     assert same(whole["trained"], none["model"])
     assert not same(whole["model"], none["model"])
-    assert train(tmp_path / "one", "average=0.9", "max_epoch=1") == 0
+    assert train(tmp_path / "one", "ema_decay=0.9", "max_epoch=1") == 0
     one, savedir = outcome(tmp_path / "one"), only_savedir(tmp_path / "one")
     assert same(one["best"]["model"], one["model"])
     predictor = Predictor.load(savedir, Runtime("cpu"))
@@ -225,7 +227,10 @@ def test_arguments_that_are_no_good_are_one_line_and_write_nothing(tmp_path, cap
         (["-e", "demo", *here, "--set", "model.base=unet"], "fcn8_mobilenet_v2"),
         (["-e", "demo", *here, "--set", "dataset.name=nothing"], "trancos"),
         (["-e", "demo", *here, "--set", "optimizer=lion"], "adamw"),
-        (["-e", "demo", *here, "--set", "mirror=True"], "mirror is True with model.base fcn8_mobilenet_v2; expected"),
+        (
+            ["-e", "demo", *here, "--set", "flip_test=True"],
+            "mirror is True with model.base fcn8_mobilenet_v2; expected",
+        ),
         (["-e", "demo", *here, "--set", "schedule={'name': 'saw'}"], "cosine"),
         (["-e", "demo", *here, "--set", "model.n_classes=2"], "n_classes"),
         (["-e", "demo", *here, "--set", f"model.pretrained={tmp_path}/none.pth"], "none.pth"),
@@ -342,5 +347,5 @@ def test_full_size_groups_build_and_their_data_is_asked_for():
         for exp_dict in EXP_GROUPS[name]:
             options = {k: v for k, v in exp_dict["model"].items() if k not in ("name", "base", "pretrained")}
             with torch.device("meta"):
-                network = build_base(exp_dict["model"]["base"], pretrained=None, **options)
+                network = build_network(exp_dict["model"]["base"], pretrained=None, **options)
             assert sum(p.numel() for p in network.parameters()) > 130e6

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from src.datasets.base import DataError, PointDataset, Record
-from src.datasets.transforms import denormalize, normalize
+from lcfcn.counting.pixels import denormalize, normalize
+from src.datasets.base import PointDataset, Record
+from src.readers.errors import DataError
 
 PIXELS = np.array([[0, 0], [0, 30], [22, 0], [22, 30], [5, 7], [11, 15], [16, 3], [8, 29]])
 

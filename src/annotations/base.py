@@ -26,8 +26,8 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from src.errors import UserError
-from src.tables import read_rows
+from lcfcn.errors import UserError
+from src.readers.tables import read_rows
 
 MAX_BYTES = 1_000_000_000
 """Larger files are refused before they are read."""
@@ -116,7 +116,7 @@ def read_text(path: Path) -> str:
 def read_table(
     path: Path, columns: Mapping[str, tuple[str, ...]], needed: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """`src.tables.read_rows` of a file, unless it has too many rows."""
+    """`src.readers.tables.read_rows` of a file, unless it has too many rows."""
     text = read_text(path).lstrip("\r\n")
     check_amount(max(map(text.count, "\r\n")) - 1, path)
     return read_rows(text, path, columns, needed, AnnotationError)

@@ -18,7 +18,7 @@ from src.annotations.base import (
     read_each,
     read_table,
 )
-from src.tables import find_columns
+from src.readers.tables import find_columns
 
 NAME = "CSV of points (a header with image, x, y and, if there are several, class)"
 COLUMNS = {

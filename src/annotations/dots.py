@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from lcfcn.counting.defaults import IMAGE_SUFFIXES
+from lcfcn.counting.image_files import read_image
 from src.annotations.base import DEFAULT_CLASS, AnnotationError, Clicks, check_amount, files_of
-from src.images import IMAGE_SUFFIXES, read_image
 
 NAME = "dot images (001dots.png beside 001cell.png or 001.jpg)"
 ENDING = "dots"

@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from lcfcn.counting.defaults import IMAGE_SUFFIXES
 from src.annotations.base import (
     AnnotationError,
     Clicks,
@@ -32,7 +33,6 @@ from src.annotations.base import (
 )
 from src.annotations.common import put, settle_classes
 from src.annotations.matching import ImageFolder
-from src.images import IMAGE_SUFFIXES
 
 NAME = "Label Studio JSON"
 KEYS = ("data", "annotations")

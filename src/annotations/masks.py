@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lcfcn.blobs import blob_points, label_blobs
+from lcfcn.components import blob_points, label_blobs
+from lcfcn.counting.defaults import IMAGE_SUFFIXES
+from lcfcn.counting.image_files import ImageError, read_values
 from src.annotations.base import DEFAULT_CLASS, AnnotationError, Clicks, check_amount, files_of
-from src.images import IMAGE_SUFFIXES, ImageError, read_values
 
 NAME = "instance masks (a_masks.png beside a.png, or masks/a.png beside images/a.png)"
 SUFFIXES = (".png", ".tif", ".tiff")

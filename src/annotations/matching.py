@@ -5,8 +5,8 @@ import unicodedata
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from lcfcn.counting.defaults import IMAGE_SUFFIXES
 from src.annotations.base import AnnotationError, Clicks, files_of
-from src.images import IMAGE_SUFFIXES
 
 OUTSIDE = "outside the image"
 DUPLICATE = "duplicate"

@@ -23,7 +23,8 @@ from src.annotations.base import (
     read_each,
 )
 from src.annotations.common import named_after
-from src.datasets.base import DataError, read_mat
+from src.readers.errors import DataError
+from src.readers.matlab import read_mat
 
 NAME = "NWPU-Crowd (jsons or mats)"
 CLASS = "person"

@@ -7,12 +7,14 @@ counted from the image's top-left corner, (0, 0), as `src.datasets.shanghai` doe
 from pathlib import Path
 
 from src.annotations.base import AnnotationError, Clicks, check_amount, files_of
-from src.datasets.base import DataError
-from src.datasets.shanghai import Shanghai, read_heads
+from src.readers.errors import DataError
+from src.readers.matlab import read_heads
 
 NAME = "ShanghaiTech (images beside ground-truth/GT_IMG_1.mat)"
 TRUTHS = ("ground-truth", "ground_truth")
 START = "GT_"
+PERSON = "person"
+"""The class that `src.datasets.shanghai` names too."""
 
 
 def recognises(path: Path) -> bool:
@@ -32,8 +34,7 @@ def read(path: Path, images: Path | None) -> list[Clicks]:
         except DataError as error:
             raise AnnotationError(str(error)) from None
         inside = image.relative_to(root).as_posix() if image.is_relative_to(root) else name
-        (label,) = Shanghai.class_names
-        found.append(Clicks(inside, [(x, y, label) for x, y in heads.tolist()]))
+        found.append(Clicks(inside, [(x, y, PERSON) for x, y in heads.tolist()]))
         check_amount(len(heads), truth)
     return found
 

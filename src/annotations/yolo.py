@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from lcfcn.counting.image_files import image_size
 from src.annotations.base import (
     AnnotationError,
     Clicks,
@@ -22,7 +23,6 @@ from src.annotations.base import (
 )
 from src.annotations.common import named_after
 from src.annotations.matching import ImageFolder
-from src.images import image_size
 
 NAME = "YOLO boxes (a .txt an image)"
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")

@@ -1,13 +1,16 @@
 """Data sets by name. All give the same sample, see `src.datasets.base`."""
 
-from src.datasets.base import SPLITS, DataError, PointDataset, is_whole
+from lcfcn.counting.settings import is_whole
+from src.datasets.base import PointDataset
 from src.datasets.batch import collate
 from src.datasets.points import Points
 from src.datasets.shanghai import Shanghai
 from src.datasets.synthetic import Synthetic
 from src.datasets.trancos import Trancos
+from src.readers.errors import DataError
+from src.readers.layout import SPLITS
 
-__all__ = ["DATASETS", "DataError", "PointDataset", "collate", "get_dataset"]
+__all__ = ["DATASETS", "DataError", "PointDataset", "collate", "get_dataset", "open_split"]
 
 DATASETS: dict[str, type[PointDataset]] = {
     "trancos": Trancos,
@@ -64,3 +67,23 @@ def get_dataset(
         raise DataError(f"dataset.{unknown[0]} is unknown to {name}: known are {', '.join(known)}")
     augmented = split == "train" if augment is None else augment
     return dataset_class(split, datadir, augment_seed=seed, augmented=augmented, size=size, **options)
+
+
+def open_split(exp_dict: dict, split: str, datadir: str | None, dataset_dict: dict | None = None) -> PointDataset:
+    """Open a split as an experiment takes it: its data set, its seed, and as many images as it wants.
+
+    Parameters
+    ----------
+    exp_dict : dict
+    split : 'train', 'val' or 'test'
+    datadir : str or None
+    dataset_dict : dict, optional
+        Another `dataset` section than the experiment's.
+
+    Raises
+    ------
+    DataError
+        If a choice is unknown, or a file is missing.
+    """
+    size = exp_dict["dataset_size"].get(split, "all")
+    return get_dataset(dataset_dict or exp_dict["dataset"], split, datadir, seed=exp_dict["seed"], size=size)

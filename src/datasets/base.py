@@ -6,20 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from src.datasets.transforms import AUGMENTATIONS, TRANSFORMS, augment_jointly, normalize
-from src.errors import UserError
-
-SPLITS = ("train", "val", "test")
-
-
-class DataError(UserError):
-    """A data set that is unknown, incomplete or damaged, told in one line that names the file."""
+from lcfcn.counting.pixels import normalize
+from lcfcn.counting.settings import check_transform, check_zoom, is_number, is_whole
+from src.datasets.transforms import AUGMENTATIONS, augment_jointly
+from src.readers.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class PointDataset(Dataset):
     size : int or 'all'
         Use the first so many images.
     transform : str
-        A name in `src.datasets.transforms.TRANSFORMS`.
+        A name in `lcfcn.counting.settings.TRANSFORMS`.
     augment : dict, optional
         See `src.datasets.transforms.augment_jointly`.
     zoom : float
@@ -96,7 +91,7 @@ class PointDataset(Dataset):
         self.split = split
         self.augment_seed = augment_seed
         self.transform = transform
-        _check_transform(transform)
+        check_transform(transform)
         _check_augment({} if augment is None else augment)
         check_zoom(zoom)
         self.augment = augment if augmented and augment else {}
@@ -213,11 +208,6 @@ class PointDataset(Dataset):
         }
 
 
-def _check_transform(name: str) -> None:
-    if not isinstance(name, str) or name not in TRANSFORMS:
-        raise DataError(f"dataset.transform {name!r} is unknown: choose one of {', '.join(TRANSFORMS)}")
-
-
 def _check_augment(augment: dict) -> None:
     if not isinstance(augment, dict) or set(augment) - set(AUGMENTATIONS):
         raise DataError(f"dataset.augment is {augment!r}; expected a dict of {', '.join(AUGMENTATIONS)}")
@@ -226,7 +216,7 @@ def _check_augment(augment: dict) -> None:
         "crop": (lambda side: is_whole(side, at_least=1), "a side in pixels, 1 or more"),
         "hflip": (lambda flip: isinstance(flip, bool), "true or false"),
         "vflip": (lambda flip: isinstance(flip, bool), "true or false"),
-        "jitter": (lambda strength: _is_number(strength) and 0 <= strength <= 1, "a number from 0 to 1"),
+        "jitter": (lambda strength: is_number(strength) and 0 <= strength <= 1, "a number from 0 to 1"),
     }
     for key, value in augment.items():
         is_good, expected = checks[key]
@@ -234,24 +224,9 @@ def _check_augment(augment: dict) -> None:
             raise DataError(f"dataset.augment.{key} is {value!r}; expected {expected}")
 
 
-def check_zoom(zoom: object) -> None:
-    """DataError if images can't be brought to so many times their size."""
-    if not _is_number(zoom) or not 1 / 8 <= zoom <= 8:
-        raise DataError(f"dataset.zoom is {zoom!r}; expected a number from 0.125 to 8, 1 for the images as they are")
-
-
 def _is_range(value: object) -> bool:
-    pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value))
+    pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value))
     return pair and 0 < value[0] <= value[1] < np.inf
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_whole(value: object, at_least: int) -> bool:
-    """Whether a value from a configuration is a whole number, and no less than that."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
 
 
 def _mixed_seed(*numbers: int) -> int:
@@ -271,15 +246,3 @@ def require_files(paths: list[Path]) -> None:
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise DataError(f"{missing[0]} is missing{more}: unpack the data set again, or take its image off the list")
-
-
-def read_mat(path: Path) -> dict:
-    """A MATLAB file as a dict."""
-    try:
-        return scipy.io.loadmat(path)
-    except Exception as error:  # scipy raises a different type for each kind of damage
-        raise DataError(f"{path} cannot be read as a MATLAB file ({_flat(error)}): fetch it again") from None
-
-
-def _flat(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

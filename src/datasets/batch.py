@@ -29,3 +29,8 @@ def pad(sample: dict, height: int, width: int) -> dict:
     """The maps of a sample or a batch, padded at the bottom and right to (..., height, width)."""
     maps = {key: sample[key] for key in PADDED}
     return {key: F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2])) for key, x in maps.items()}
+
+
+def image_names(batch: dict) -> list[str]:
+    """Return the names of a batch's images with their paths, for messages."""
+    return [f"{meta['name']} ({meta['path']})" for meta in batch["meta"]]

@@ -5,11 +5,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from src.datasets.base import SPLITS, DataError, PointDataset, Record, require_files
-from src.images import image_size, read_image
-from src.tables import NUMBER, TEXT, codes, first_outside, line_of, read_frame
+from lcfcn.counting.image_files import image_size, read_image
+from src.datasets.base import PointDataset, Record, require_files
+from src.readers.errors import DataError
+from src.readers.layout import IMAGES, POINTS, SPLIT_LIST, SPLITS
+from src.readers.tables import NUMBER, TEXT, codes, first_outside, line_of, read_frame
 
-POINTS, SPLIT_LIST, IMAGES = "points.csv", "splits.csv", "images"
 POINT_KINDS = {"image": TEXT, "x": NUMBER, "y": NUMBER, "class": TEXT}
 SPLIT_KINDS = {"image": TEXT, "split": TEXT}
 WAYS_OUT = "expected images/, points.csv and splits.csv in -d: make them by scripts/import_points.py, or check -d"

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.datasets.base import DataError, PointDataset, Record, read_mat, require_files
-from src.images import read_image
+from lcfcn.counting.image_files import read_image
+from src.datasets.base import PointDataset, Record, require_files
+from src.readers.errors import DataError
+from src.readers.matlab import read_heads
 
 PARTS = ("A", "B")
 
@@ -75,16 +77,3 @@ def _truth_folder(folder: Path) -> Path:
 
 def _truth_of(image: Path) -> Path:
     return _truth_folder(image.parent.parent) / f"GT_{image.stem}.mat"
-
-
-def read_heads(path: Path) -> np.ndarray:
-    """x and y of each head, (n, 2) float."""
-    mat = read_mat(path)
-    try:
-        info = mat["image_info"][0, 0][0, 0]
-        xy, n = np.asarray(info[0], dtype=float).reshape(-1, 2), int(np.asarray(info[1]).item())
-    except (KeyError, IndexError, ValueError, TypeError):
-        raise DataError(f"{path} has no points; expected image_info as ShanghaiTech gives it: fetch it again") from None
-    if len(xy) != n or not np.isfinite(xy).all():
-        raise DataError(f"{path} says {n} heads and lists {len(xy)}, or not all are numbers: fetch it again")
-    return xy

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from lcfcn.blobs import EIGHT_NEIGHBOURS, blob_points
-from src.datasets.base import SPLITS, DataError, PointDataset, Record, is_whole
+from lcfcn.components import EIGHT_NEIGHBOURS, blob_points
+from lcfcn.counting.settings import is_whole
+from src.datasets.base import PointDataset, Record
+from src.readers.errors import DataError
+from src.readers.layout import SPLITS
 
 MIN_SIDE = 48
 MAX_OBJECTS = 30

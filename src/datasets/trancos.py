@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.datasets.base import DataError, PointDataset, Record, read_mat, require_files
-from src.images import read_image
+from lcfcn.counting.image_files import read_image
+from src.datasets.base import PointDataset, Record, require_files
+from src.readers.errors import DataError
+from src.readers.matlab import read_mat
 
 NAMES = ("TRANCOS_v3", "trancos_layout")
 LISTS = {"train": "training.txt", "val": "validation.txt", "test": "test.txt"}

@@ -1,13 +1,12 @@
-"""Normalisation and augmentation, jointly on image, clicks and region."""
+"""Augmentation, jointly on image, clicks and region."""
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-# Mean and standard deviation by name: ImageNet's, as torchvision's weights expect, or none.
-TRANSFORMS = {"rgb_normalize": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "none": ((0, 0, 0), (1, 1, 1))}
+from lcfcn.counting.pixels import resized, scaled_size
+
 AUGMENTATIONS = ("scale", "crop", "hflip", "vflip", "jitter")
 """What `augment_jointly` knows, in the order in which it is done."""
 
@@ -66,26 +65,3 @@ def _keep_inside(keypoints: Tensor, roi: Tensor) -> None:
     cols, rows = keypoints.floor().long().unbind(1)
     here = (rows >= 0) & (rows < roi.shape[0]) & (cols >= 0) & (cols < roi.shape[1])
     roi[rows[here], cols[here]] = True
-
-
-def scaled_size(image: Tensor, factor: float) -> list[int]:
-    """Height and width of an image so many times as large."""
-    return [max(round(side * factor), 1) for side in image.shape[-2:]]
-
-
-def resized(size: list[int], *tensors: Tensor) -> tuple[Tensor, ...]:
-    """An image and what lies on it, brought to that height and width."""
-    resize = v2.Resize(size, antialias=True)
-    return tuple(resize(tensor) for tensor in tensors)
-
-
-def normalize(image: Tensor, transform: str) -> Tensor:
-    """(3, H, W) float in [0, 1] to what the network is given."""
-    mean, std = TRANSFORMS[transform]
-    return v2.functional.normalize(image.as_subclass(Tensor), list(mean), list(std))
-
-
-def denormalize(image: Tensor, transform: str) -> np.ndarray:
-    """What the network was given (3, H, W) back to an (H, W, 3) uint8 picture."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in TRANSFORMS[transform])
-    return ((image.cpu() * std + mean).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()

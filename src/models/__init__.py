@@ -1,7 +1,5 @@
-"""Networks by name, and LCFCN, which trains and reads them."""
+"""LCFCN: a network of `lcfcn.networks` with its loss, its optimizer and its validation."""
 
-from src.models.bases import BASES, build_base
 from src.models.lcfcn import LCFCN
-from src.models.pretrained import ModelError
 
-__all__ = ["BASES", "LCFCN", "ModelError", "build_base"]
+__all__ = ["LCFCN"]

@@ -1,0 +1,79 @@
+"""Checks of what the losses are given: shapes, classes, devices and finite numbers."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class NonFiniteError(ValueError):
+    """NaN or infinity in a network's output; `index` is the image's place in the batch."""
+
+    def __init__(self, name: str, index: int) -> None:
+        super().__init__(
+            f"{name} of image {index} of the batch hold NaN or infinity; expected finite numbers: "
+            "lower the learning rate, or look for broken values in that image"
+        )
+        self.index = index
+
+
+def to_batch(
+    name: str, output: Tensor, points: Tensor, roi_mask: Tensor | None
+) -> tuple[Tensor, np.ndarray, np.ndarray, Tensor]:
+    """Check the inputs: (N, C, H, W) on its device; classes and region (N, H, W) and the output itself on the host."""
+    if output.ndim not in (3, 4) or not output.is_floating_point() or 0 in output.shape:
+        raise ValueError(
+            f"{name} have shape {tuple(output.shape)} and dtype {output.dtype}; expected a float tensor "
+            "(N, C, H, W), or (C, H, W) for one image, with no empty side"
+        )
+    batch = output if output.ndim == 4 else output[None]
+    masks = {"points": points} if roi_mask is None else {"points": points, "roi_mask": roi_mask}
+    for mask_name, mask in masks.items():
+        _check_mask(mask_name, mask, output, (len(batch), *batch.shape[-2:]))
+    host, host_points, *host_roi = _to_host(batch.detach(), list(masks.values()))
+    if not host.sum().isfinite():  # the sum of finite numbers may overflow, so look again
+        finite = host.isfinite().flatten(1).all(1)
+        if not finite.all():
+            raise NonFiniteError(name, int((~finite).nonzero()[0, 0]))
+    _check_classes(host_points, name, batch.shape[1])
+    shape = (len(batch), *batch.shape[-2:])
+    inside = host_roi[0].reshape(shape).numpy() != 0 if host_roi else np.ones(shape, dtype=bool)
+    host = host if host.dtype == torch.float64 else host.float()
+    return batch, host_points.reshape(shape).numpy(), inside, host
+
+
+def _check_mask(name: str, mask: Tensor, output: Tensor, expected: tuple[int, int, int]) -> None:
+    if mask.device.type != "cpu" and mask.device != output.device:
+        raise ValueError(
+            f"{name} lie on {mask.device} and the network's output on {output.device}; "
+            "expected the same device, or the CPU: move one of them"
+        )
+    one_image = output.ndim == 3
+    if tuple(mask.shape) != expected and not (one_image and tuple(mask.shape) == expected[1:]):
+        wanted = f"{expected[1:]}, or {expected}" if one_image else f"{expected}"
+        raise ValueError(
+            f"{name} has shape {tuple(mask.shape)} and the network's output {tuple(output.shape)}; expected {wanted}: "
+            "one value a pixel, without a channel dimension"
+        )
+
+
+def _check_classes(points: Tensor, name: str, n_channels: int) -> None:
+    n_classes = max(n_channels - 1, 1)
+    least, greatest = (value.item() for value in points.aminmax())
+    if points.is_floating_point() and not (points == points.round()).all():
+        raise ValueError("points hold fractions; expected whole numbers, 0 or a class: pass clicks, not a density map")
+    if not 0 <= least <= greatest <= n_classes:
+        raise ValueError(
+            f"points hold the values {least} to {greatest}; expected 0 for nothing and 1 to {n_classes} "
+            f"for the class clicked, since {name} have {n_channels} channel{'s' * (n_channels > 1)}"
+        )
+
+
+def _to_host(batch: Tensor, masks: list[Tensor]) -> list[Tensor]:
+    """The output and the masks on the host, by one copy for all that lies on another device."""
+    away = [mask for mask in masks if mask.device.type != "cpu"]
+    # Half precision counts to 256 without a gap; beyond that many classes, `cat` widens all to float32.
+    dtype = batch.dtype if batch.shape[1] <= 256 else torch.float32
+    parts = [batch.reshape(-1), *(mask.detach().reshape(-1).to(dtype) for mask in away)]
+    copied = iter((torch.cat(parts) if away else batch.reshape(-1)).cpu().split([len(part) for part in parts]))
+    host = next(copied).reshape(batch.shape)
+    return [host, *(mask.detach() if mask.device.type == "cpu" else next(copied) for mask in masks)]

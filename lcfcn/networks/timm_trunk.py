@@ -1,0 +1,73 @@
+"""Trunks of timm (PyTorch Image Models), which is imported when one is asked for."""
+
+from types import ModuleType
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lcfcn.errors import one_line
+from lcfcn.networks.pretrained import WAYS_OUT, ModelError
+
+
+def _timm() -> ModuleType:
+    try:
+        import timm
+    except ImportError:
+        raise ModelError("this model.base needs timm, which is not installed: pip install -e '.[timm]'") from None
+    return timm
+
+
+def make_trunk(name: str) -> nn.Module:
+    """A trunk with random weights that gives its maps from fine to coarse; ModelError if timm has none of that name."""
+    timm = _timm()
+    try:
+        return timm.create_model(name, features_only=True, pretrained=False)
+    except (RuntimeError, AttributeError, TypeError, ValueError, AssertionError, OSError) as error:
+        near = ", ".join(timm.list_models(f"{name.split('_')[0]}*")[:8])
+        raise ModelError(
+            f"timm has no trunk {name!r} that gives maps ({one_line(error)[:200]}): choose another"
+            + (f", such as {near}" if near else "")
+        ) from None
+
+
+def trunk_channels(name: str, trunk: nn.Module, used_strides: tuple[int, ...]) -> dict[int, int]:
+    """Channels of the maps at the strides that a decoder reads; ModelError if the trunk lacks one of them."""
+    channels = dict(zip(trunk.feature_info.reduction(), trunk.feature_info.channels(), strict=True))
+    missing = [str(stride) for stride in used_strides if stride not in channels]
+    if missing:
+        raise ModelError(
+            f"timm's {name} has no map of stride {', '.join(missing)} (it has {', '.join(map(str, channels))}): "
+            "choose another trunk, or another model.output_stride"
+        )
+    return {stride: channels[stride] for stride in used_strides}
+
+
+def timm_maps(trunk: nn.Module, images: Tensor) -> dict[int, Tensor]:
+    """Maps of a trunk by stride, of images that are filled up to whole cells of the coarsest.
+
+    Some trunks would leave out what is less than a whole cell, others would put their cells elsewhere.
+    """
+    strides = trunk.feature_info.reduction()
+    height, width = images.shape[-2:]
+    filled = F.pad(images, (0, -width % strides[-1], 0, -height % strides[-1]))
+    return dict(zip(strides, trunk(filled), strict=True))
+
+
+def timm_names(attribute: str, trunk: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The names of a classifier's state dict as those of its trunk under an attribute, without what the trunk lacks.
+
+    As a trunk some networks have `stages_0` where the classifier has `stages.0`.
+    """
+    own = trunk.state_dict()
+    found = {(name if name in own else name.replace(".", "_", 1)): value for name, value in state.items()}
+    return {f"{attribute}.{name}": value for name, value in found.items() if name in own}
+
+
+def download_trunk(name: str) -> dict[str, Tensor]:
+    """timm's weights, from its cache or its server; ModelError if neither has them."""
+    try:
+        return _timm().create_model(name, features_only=True, pretrained=True).state_dict()
+    except (OSError, RuntimeError) as error:  # no route, or there are none
+        raise ModelError(
+            f"timm's weights of {name} could not be fetched ({one_line(error)[:200]}): {WAYS_OUT}"
+        ) from None

@@ -1,0 +1,283 @@
+"""Predictions beside the truth, image by image: of an experiment's network, or of what any tool predicted."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from lcfcn.counting import drawing
+from lcfcn.counting.pixels import zoom_factors
+from lcfcn.counting.weight_files import BEST, class_names, load_checkpoint
+from lcfcn.errors import UserError
+from src.datasets import collate, get_dataset, open_split
+from src.datasets.base import PointDataset
+from src.experiments import folders as experiments
+from src.models import LCFCN
+from src.readers.errors import DataError
+from src.readers.layout import SPLITS
+from src.readers.tables import NUMBER, TEXT, codes, line_of, read_frame
+from src.training.checkpoints import epoch_of, experiment_of
+from src.training.loaders import make_loader
+from src.training.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class ScoredImage:
+    """What is true and what was predicted in one image.
+
+    `index` of the image in its data set; `shape` (height, width); `true_points` (m, 2) and `pred_points` (n, 2) float,
+    (row, col); `true_labels` (m,) and `pred_labels` (n,) int, 1..K; `true_counts` and `pred_counts` (K,), of which the
+    latter need not be the number of `pred_points`; `object_sigmas` (m,) float in pixels, or None where the data does
+    not know how large its objects are.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, int]
+    true_points: np.ndarray
+    true_labels: np.ndarray
+    true_counts: np.ndarray
+    pred_points: np.ndarray
+    pred_labels: np.ndarray
+    pred_counts: np.ndarray
+    object_sigmas: np.ndarray | None = None
+
+
+def object_sigmas(dataset: PointDataset, index: int) -> np.ndarray | None:
+    """The reach of each click of `dataset.prepared(index)`, (m,), if the data set has a method of this name.
+
+    Wang et al., "NWPU-Crowd", PAMI 2021, take half the shorter side of a head's box, or half its diagonal.
+    """
+    method = getattr(dataset, "object_sigmas", None)
+    return None if method is None else method(index)
+
+
+# An experiment's network
+
+
+def load_best(savedir_base: Path, exp_id: str, runtime: Runtime) -> tuple[dict, LCFCN, dict]:
+    """`load_network` of an experiment's best network by validation; UserError also if there is no such experiment."""
+    experiments.find_experiments({}, None, exp_id, savedir_base, [])
+    return load_network(savedir_base / exp_id / BEST, runtime)
+
+
+def load_network(path: Path, runtime: Runtime) -> tuple[dict, LCFCN, dict]:
+    """An experiment as its training took it, the network of its checkpoint, and what else the checkpoint says.
+
+    Raises
+    ------
+    UserError
+        If the checkpoint is missing, damaged or of another network.
+    """
+    checkpoint = load_checkpoint(path)
+    exp_dict = experiment_of(checkpoint, path)
+    model = LCFCN.from_checkpoint(exp_dict, checkpoint, runtime)
+    names = class_names(checkpoint, path, exp_dict["model"]["n_classes"])
+    about = {"checkpoint": path.name, "checkpoint_sha256": sha256(path), "epoch": epoch_of(checkpoint)}
+    return exp_dict, model, {**about, "class_names": names}
+
+
+def open_known_split(
+    exp_dict: dict, split: str, datadir: str | None, class_names: Sequence[str] | None
+) -> PointDataset:
+    """Open a split as training opens it; raise `UserError` if its classes are not those of the network."""
+    dataset = open_split(exp_dict, split, datadir)
+    n_classes = exp_dict["model"]["n_classes"]
+    if dataset.n_classes != n_classes or (class_names and list(class_names) != dataset.class_names):
+        known = ", ".join(class_names) if class_names else f"{n_classes} of them"
+        raise UserError(
+            f"the data has the classes {', '.join(dataset.class_names)}, and the network learned {known}: "
+            "give -d the data it was trained on"
+        )
+    return dataset
+
+
+@torch.no_grad()
+def predict_split(model: LCFCN, dataset: PointDataset, runtime: Runtime) -> list[ScoredImage]:
+    """Count and locate image by image, as validation does (see `LCFCN.val_on_batch`); places are in pixels of the
+    images as they came, before the data set's zoom."""
+    model.network.eval()
+    with _progress(make_loader(dataset, collate, runtime, workers=0), "evaluate") as bar:
+        return [_predict_image(model, dataset, batch) for batch in bar]
+
+
+def _predict_image(model: LCFCN, dataset: PointDataset, batch: dict) -> ScoredImage:
+    (blobs,) = model.predict_blobs(batch)
+    (meta,) = batch["meta"]
+    counts = blobs.max(axis=(1, 2))
+    factors = zoom_factors(blobs.shape[1:], meta["size"])
+    return ScoredImage(
+        index=meta["index"],
+        name=meta["name"],
+        shape=meta["size"],
+        true_points=meta["point_list"].numpy().astype(np.float64) / factors,
+        true_labels=meta["labels"].numpy(),
+        true_counts=batch["counts"][0].numpy(),
+        pred_points=drawing.predicted_points(blobs) / factors,
+        pred_labels=np.repeat(np.arange(1, len(blobs) + 1), counts),
+        pred_counts=counts,
+        object_sigmas=object_sigmas(dataset, meta["index"]),
+    )
+
+
+def _progress(items: Iterable, what: str) -> tqdm:
+    """A bar on a terminal and nothing elsewhere, where it would stand in the same line as an error."""
+    return tqdm(items, desc=what, leave=False, disable=None)
+
+
+def sha256(path: Path) -> str:
+    """The fingerprint of a file, by which it is known later."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): check the path and its rights") from None
+
+
+# Any tool's predictions
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file of predictions: their numbers and their `label` (1..K), and the numbers of an image's rows."""
+
+    path: Path
+    frame: pd.DataFrame
+    rows: dict[str, np.ndarray]
+
+    def of(self, name: str) -> pd.DataFrame:
+        """The rows of an image, none if no row names it."""
+        return self.frame.iloc[self.rows.get(name, [])]
+
+    def place(self, row: int) -> str:
+        """Where a row of `frame` stands, for messages."""
+        return f"{self.path}, line {line_of(self.path, row, UserError)}"
+
+
+def read_table(path: Path, columns: tuple[str, ...], class_names: Sequence[str]) -> Table:
+    """Read a CSV with a header, UTF-8: `image`, the numeric `columns`, and `class`.
+
+    Where there is one class, the column `class` may be missing. Other columns are passed over.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, a column is missing, or a row has no number or class where it should.
+    """
+    kinds = {"image": TEXT, **dict.fromkeys(columns, NUMBER), "class": TEXT}
+    frame = read_frame(path, kinds, UserError, optional=["class"] if len(class_names) == 1 else [])
+    labels = codes(frame["class"], class_names) + 1 if "class" in frame else np.ones(len(frame), dtype=np.int64)
+    table = Table(
+        path,
+        frame[list(columns)].assign(label=labels),
+        frame.groupby("image", observed=True, sort=False).indices,
+    )
+    if (labels == 0).any():
+        row = int((labels == 0).argmax())
+        name = frame["class"][row]
+        raise UserError(
+            f"{table.place(row)}: the class is {name[:80]!r}; expected one of {', '.join(class_names)}: correct it"
+        )
+    return table
+
+
+def drop_other_splits(table: Table, dataset: PointDataset, dataset_dict: dict) -> tuple[Table, int]:
+    """A table without the rows of images of the data set's other splits, and how many they were.
+
+    Raises
+    ------
+    UserError
+        If a row names an image that no split has.
+    """
+    ours = set(dataset.names)
+    kept = {name: rows for name, rows in table.rows.items() if name in ours}
+    others = {name: rows for name, rows in table.rows.items() if name not in ours}
+    unknown = set(others) - _names_elsewhere(dataset, dataset_dict) if others else set()
+    if unknown:
+        name = min(unknown, key=lambda name: others[name][0])
+        raise UserError(
+            f"{table.place(others[name][0])}: the image {name[:120]!r} is in no split of the data; expected names "
+            f"such as {dataset.names[0]}: write them as the data set does"
+        )
+    return dataclasses.replace(table, rows=kept), sum(map(len, others.values()))
+
+
+def _names_elsewhere(dataset: PointDataset, dataset_dict: dict) -> set[str]:
+    names: set[str] = set()
+    for split in SPLITS:
+        try:
+            names.update(get_dataset(dataset_dict, split, dataset.datadir).names)
+        except DataError:  # a data set need not have every split
+            continue
+    return names
+
+
+def join_predictions(dataset: PointDataset, points: Table, counts: Table | None = None) -> list[ScoredImage]:
+    """Put the predictions beside the truth; an image that no row names has none.
+
+    `points` are read with the columns x and y, (0, 0) the top-left corner of the first pixel of the image file. Those
+    outside the region of interest are left out, as clicks there are. `counts`, read with the column count, stand
+    in for the number of points, such as those of a tool that estimates densities.
+
+    Raises
+    ------
+    UserError
+        If a point lies outside its image, or a count is negative or given twice.
+    """
+    with _progress(range(len(dataset)), "read") as bar:
+        return [_join_image(dataset, index, points, counts) for index in bar]
+
+
+def _join_image(dataset: PointDataset, index: int, points: Table, counts: Table | None) -> ScoredImage:
+    name = dataset.names[index]
+    truth = dataset.prepared(index)
+    roi = dataset.read(index).roi if dataset.crops_to_roi else truth.roi
+    found = points.of(name)
+    x, y, labels = (found[column].to_numpy() for column in ("x", "y", "label"))
+    height, width = roi.shape
+    outside = ~((x >= 0) & (x <= width) & (y >= 0) & (y <= height))
+    if outside.any():
+        first = outside.argmax()
+        raise UserError(
+            f"{points.place(found.index[first])}: x {x[first]:g}, y {y[first]:g} is outside {name}, which is {width} "
+            f"wide and {height} high: mend the row, or swap x and y"
+        )
+    # What lies on the right or bottom border belongs to the last pixel.
+    pred = np.stack([np.minimum(y, np.nextafter(height, 0)), np.minimum(x, np.nextafter(width, 0))], axis=1)
+    inside = roi[tuple(pred.astype(int).T)]
+    corner = np.argwhere(roi).min(axis=0) if dataset.crops_to_roi else np.zeros(2)
+    labels = labels[inside]
+    return ScoredImage(
+        index=index,
+        name=name,
+        shape=truth.roi.shape,
+        true_points=truth.point_list,
+        true_labels=truth.labels,
+        true_counts=_histogram(truth.labels, dataset.n_classes),
+        pred_points=pred[inside] - corner,
+        pred_labels=labels,
+        pred_counts=_histogram(labels, dataset.n_classes) if counts is None else _counts_of(counts, name, dataset),
+        object_sigmas=object_sigmas(dataset, index),
+    )
+
+
+def _histogram(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    return np.bincount(labels, minlength=n_classes + 1)[1:]
+
+
+def _counts_of(counts: Table, name: str, dataset: PointDataset) -> np.ndarray:
+    found = np.zeros(dataset.n_classes)
+    seen = set()
+    for row, count, label in counts.of(name)[["count", "label"]].itertuples():
+        if count < 0 or label in seen:
+            what = f"the count is {count:g}" if count < 0 else f"a second count of {name}"
+            raise UserError(f"{counts.place(row)}: {what}; expected one an image and class, 0 or more: correct it")
+        seen.add(label)
+        found[label - 1] = count
+    return found

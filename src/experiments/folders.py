@@ -1,0 +1,85 @@
+"""Experiments by group or id, and their folders as Haven lays them out."""
+
+import os
+from pathlib import Path
+
+from lcfcn.errors import UserError, suggestion
+from src.experiments.haven import haven_chk, haven_utils, haven_wizard
+from src.experiments.schema import check_exp_dict, override
+
+
+def find_experiments(
+    groups: dict[str, list[dict]],
+    group_names: list[str] | None,
+    exp_id: str | None,
+    savedir_base: Path,
+    assignments: list[str],
+) -> list[dict]:
+    """Return the experiments that `-e`, `-ei` and `--set` name.
+
+    Raises
+    ------
+    UserError
+        If a group or the id is unknown, or an experiment is not well formed.
+    """
+    if not group_names and exp_id is None:
+        raise UserError(f"no experiment was named: give -e GROUP, one of {', '.join(sorted(groups))}, or -ei EXP_ID")
+    if not group_names:
+        if assignments:
+            raise UserError("--set with -ei alone would change the experiment's id: give its group with -e too")
+        return [_read_experiment(savedir_base, exp_id)]
+    unknown = [name for name in group_names if name not in groups]
+    if unknown:
+        near = suggestion(unknown[0], groups)
+        raise UserError(f"-e {' '.join(unknown)} is unknown{near}; choose from {', '.join(sorted(groups))}")
+    by_id = {}
+    for exp_dict in (e for name in group_names for e in groups[name]):
+        exp_dict = override(exp_dict, assignments)
+        check_exp_dict(exp_dict)
+        by_id[experiment_id(exp_dict)] = exp_dict  # an experiment of two groups runs once
+    if exp_id is None:
+        return list(by_id.values())
+    if exp_id not in by_id:
+        raise UserError(f"-ei {exp_id} is no experiment of {' '.join(group_names)}: choose from {', '.join(by_id)}")
+    return [by_id[exp_id]]
+
+
+def _read_experiment(savedir_base: Path, exp_id: str) -> dict:
+    path = savedir_base / exp_id / "exp_dict.json"
+    try:
+        exp_dict = haven_utils.load_json(path)
+    except OSError:
+        raise UserError(f"-ei {exp_id} is no experiment: there is no {path}; check -sb, or give -e GROUP") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): give -e GROUP, which writes it again") from None
+    if not isinstance(exp_dict, dict) or experiment_id(exp_dict) != exp_id:
+        raise UserError(f"{path} was changed: its hash is no longer {exp_id}; give -e GROUP, which writes it again")
+    check_exp_dict(exp_dict)
+    return exp_dict
+
+
+def check_writable(savedir_base: Path) -> None:
+    """Raise `UserError` if nothing can be written under a folder that may not exist yet."""
+    folder = os.path.abspath(savedir_base)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"-sb {savedir_base} cannot be written: {folder} is no folder that you may write to; choose another"
+        )
+
+
+def open_experiment(exp_dict: dict, savedir_base: Path, reset: bool) -> Path:
+    """Make the experiment's folder as Haven lays it out; `reset` first moves an earlier one to `deleted/`."""
+    savedir = savedir_base / experiment_id(exp_dict)
+    try:
+        if reset and os.path.exists(savedir):
+            haven_chk.delete_and_backup_experiment(str(savedir))
+        return Path(haven_wizard.create_experiment(exp_dict, str(savedir_base), reset=False, verbose=False))
+    except OSError as error:
+        raise UserError(f"{savedir} cannot be made ({error.strerror or error}): choose another -sb") from None
+
+
+def experiment_id(exp_dict: dict) -> str:
+    """Return Haven's hash of an experiment as it was written, the name of its folder."""
+    return haven_utils.hash_dict(exp_dict)

@@ -1,0 +1,65 @@
+"""Check all that experiments need before anything is written."""
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+from lcfcn.counting.weight_files import LAST
+from lcfcn.errors import UserError
+from src.datasets import open_split
+from src.datasets.base import PointDataset
+from src.experiments import recipe
+from src.experiments.folders import experiment_id
+from src.experiments.schema import with_defaults
+from src.models import LCFCN
+from src.training.checkpoints import load_run
+from src.training.runtime import Runtime
+
+
+def prepare(
+    exp_dict: dict, datadir: str | None, savedir_base: Path, *, reset: bool
+) -> tuple[dict, dict[str, PointDataset]]:
+    """Return an experiment with all its settings, and its data sets.
+
+    The settings that it leaves to the data are chosen and printed, one a line.
+
+    Parameters
+    ----------
+    exp_dict : dict
+        As it was written.
+    datadir : str or None
+        Where the data is.
+    savedir_base : Path
+    reset : bool
+        Whether the run starts anew. If not, it must go on with the settings that it began with.
+
+    Raises
+    ------
+    UserError
+        If the data, the settings or a checkpoint to resume from do not fit together.
+    """
+    settings = with_defaults(exp_dict)
+
+    chosen, messages = recipe.choose(settings, partial(open_split, settings, "train", datadir))
+    for message in messages:
+        print(f"Chosen from the training images: {message}", flush=True)
+    n_classes = settings["model"]["n_classes"]
+    datasets = {split: open_split(chosen, split, datadir) for split in ("train", "val")}
+    if datasets["train"].n_classes != n_classes:
+        raise UserError(
+            f"model.n_classes is {n_classes} and the data has {datasets['train'].n_classes} classes: "
+            f"--set model.n_classes={datasets['train'].n_classes}"
+        )
+    last = savedir_base / experiment_id(exp_dict) / LAST
+    if os.path.exists(last) and not reset:
+        recipe.check_same(chosen, with_defaults(load_run(last)["exp_dict"]), last.parent)
+    return chosen, datasets
+
+
+def check_networks(exp_list: list[dict], runtime: Runtime) -> None:
+    """Build each different network with its optimizer once, to notice a wrong choice or missing weights now."""
+    complete = [with_defaults(exp_dict) for exp_dict in exp_list]
+    keys = ("model", "optimizer", "schedule", "flip_test")
+    for exp_dict in {json.dumps([e[key] for key in keys]): e for e in complete}.values():
+        LCFCN(exp_dict, runtime)

@@ -1,0 +1,194 @@
+"""The settings of an experiment: which there are, their defaults, their checks, and how `--set` replaces them."""
+
+import ast
+import copy
+import math
+from collections.abc import Iterable
+from types import NoneType
+
+from lcfcn.counting.settings import (
+    OLD_NAMES,
+    check_decoding,
+    check_flip_test,
+    check_model,
+    is_number,
+    is_whole,
+    with_new_names,
+)
+from lcfcn.decoding import Decoding
+from lcfcn.errors import UserError, suggestion
+from lcfcn.terms import TERMS
+
+REQUIRED = ("dataset", "model", "batch_size", "max_epoch", "dataset_size", "optimizer", "lr", "seed")
+DEFAULTS = {
+    "betas": None,
+    "weight_decay": None,
+    "momentum": None,
+    "schedule": None,
+    "loss": {},
+    "decoding": {},
+    "repeats": 1,
+    "patience": None,
+    "heatmap_only": 0,
+    "heatmap_weight": 0,
+    "ema_decay": 0,
+    "flip_test": False,
+}
+"""The optional settings. What `loss` and `decoding` leave out takes the defaults of `LCFCNLoss` and `Decoding`."""
+AUTO = "auto"
+"""The value of a setting that `src.experiments.recipe` finds out from the training images."""
+VALIDATION = "validation"
+"""The value of `decoding` where the validation images choose it."""
+BATCH = "batch"
+"""The value of `loss.divide_by_points` where the losses are divided by the mean number of clicks of the whole batch."""
+NUMBERS = {
+    "heatmap_only": (1, "the share of the training's steps, from 0 to 1"),
+    "heatmap_weight": (math.inf, "the weight of that loss, a number from 0"),
+    "ema_decay": (0.99999, "how much of the average of the weights a step keeps, from 0 (no average) to 0.99999"),
+}
+"""Optional numbers from 0: the greatest possible value, and the text for others."""
+SECTIONS = {
+    "dataset": ("name", "transform"),
+    "model": ("name", "base", "n_classes", "pretrained"),
+    "dataset_size": ("train", "val"),
+}
+"""The sections that an experiment must have, and what they must hold."""
+MODEL_OPTIONS = ("freeze_batch_norm", "output_stride")
+LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
+OPTIONAL_SECTIONS = {"loss": LOSS_OPTIONS, "decoding": Decoding._fields}
+"""The sections that an experiment need not have, and what they may hold."""
+
+
+def with_defaults(exp_dict: dict) -> dict:
+    """Return an experiment with today's names and with every optional setting. The hash stays that of the one given."""
+    return {**copy.deepcopy(DEFAULTS), **with_new_names(exp_dict)}
+
+
+def check_exp_dict(exp_dict: dict) -> None:
+    """Raise `UserError` if an experiment lacks a setting, or has an unknown one or an impossible value."""
+    _check_plain(exp_dict)
+    exp_dict = with_new_names(exp_dict)
+    _check_keys("the experiment", exp_dict, REQUIRED, DEFAULTS)
+    for section, required in SECTIONS.items():
+        if not isinstance(exp_dict[section], dict):
+            raise UserError(f"{section} is {exp_dict[section]!r}; expected a dict with {', '.join(required)}")
+        optional = {"dataset": None, "model": MODEL_OPTIONS, "dataset_size": ()}[section]
+        _check_keys(section, exp_dict[section], required, optional)
+    exp_dict = with_defaults(exp_dict)
+    if exp_dict["model"]["name"] != "lcfcn":
+        raise UserError(f"model.name is {exp_dict['model']['name']!r}; expected 'lcfcn', the only one there is")
+    check_model(exp_dict["model"])
+    _check_optional_sections(exp_dict)
+    _check_numbers(exp_dict)
+    check_flip_test(exp_dict["flip_test"])
+
+
+def _check_optional_sections(exp_dict: dict) -> None:
+    for section, options in OPTIONAL_SECTIONS.items():
+        found = exp_dict[section]
+        if section == "decoding" and found == VALIDATION:
+            continue
+        if not isinstance(found, dict):
+            others = f", or {VALIDATION!r}" if section == "decoding" else ""
+            raise UserError(f"{section} is {found!r}; expected a dict with any of {', '.join(options)}{others}")
+        _check_keys(section, found, (), options)
+        (check_decoding if section == "decoding" else _check_loss)(found)
+
+
+def _check_numbers(exp_dict: dict) -> None:
+    for key in ("batch_size", "max_epoch", "repeats", "patience"):
+        value, other = exp_dict[key], {"repeats": AUTO, "patience": None}.get(key, 1)
+        if value != other and not is_whole(value, at_least=1):
+            raise UserError(f"{key} is {value!r}; expected a whole number of 1 or more")
+    for key, (most, expected) in NUMBERS.items():
+        value = exp_dict[key]
+        if not is_number(value) or not 0 <= value <= most or value == math.inf:
+            raise UserError(f"{key} is {value!r}; expected {expected}")
+    if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
+        raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
+    if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:
+        raise UserError(f"lr is {exp_dict['lr']!r}; expected a number above 0, such as 1e-4")
+
+
+def _check_plain(value: object) -> None:
+    """A checkpoint's experiment may hold what exp_dict.json can't, such as a tensor."""
+    if isinstance(value, dict | list | tuple):
+        for inner in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
+            _check_plain(inner)
+    elif not isinstance(value, str | int | float | NoneType):
+        raise UserError(f"the experiment holds a {type(value).__name__}; expected texts, numbers, lists and dicts")
+
+
+def _check_loss(loss: dict) -> None:
+    for key, others in (("spare_points", ()), ("divide_by_points", (BATCH,))):
+        if not isinstance(loss.get(key, False), bool) and loss[key] not in others:
+            expected = " or ".join(["True, False" if others else "True or False", *map(repr, others)])
+            raise UserError(f"loss.{key} is {loss[key]!r}; expected {expected}")
+    weights = loss.get("term_weights", {})
+    if not isinstance(weights, dict) or not all(
+        key in TERMS and isinstance(value, int | float) and 0 <= value < math.inf for key, value in weights.items()
+    ):
+        raise UserError(f"loss.term_weights is {weights!r}; expected a dict of {', '.join(TERMS)} to numbers from 0")
+
+
+def _check_keys(where: str, found: dict, required: tuple[str, ...], optional: Iterable[str] | None) -> None:
+    missing = [key for key in required if key not in found]
+    if missing:
+        raise UserError(f"{where} has no {', '.join(missing)}; expected {', '.join(required)}: see exp_configs.py")
+    if optional is None:
+        return
+    known = (*required, *optional)
+    unknown = [key for key in found if key not in known]
+    if unknown:
+        near = suggestion(unknown[0], known)
+        raise UserError(f"{where} has the unknown {', '.join(unknown)}{near}; known are {', '.join(known)}")
+
+
+def override(exp_dict: dict, assignments: list[str]) -> dict:
+    """Return a copy of an experiment with entries replaced by `KEY=VALUE` strings.
+
+    Keys are dotted, and values are Python literals. A value that is no literal is a string, so paths need no quotes.
+    A key under its old name means the new one.
+
+    Raises
+    ------
+    UserError
+        If a key is unknown.
+    """
+    exp_dict = copy.deepcopy(exp_dict)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment} has no '='; expected KEY=VALUE, such as --set model.pretrained=None")
+        first, *rest = key.split(".")
+        *sections, last = [OLD_NAMES.get(first, first), *rest]
+        target = exp_dict
+        for section in sections:
+            if section in OPTIONAL_SECTIONS and target is exp_dict:
+                target[section] = target.get(section, {}) if target.get(section) != VALIDATION else {}
+            target = target.get(section)
+            if not isinstance(target, dict):
+                raise _unknown_key(key, exp_dict)
+        optional = {"": DEFAULTS, "model": MODEL_OPTIONS, **OPTIONAL_SECTIONS}.get(".".join(sections), ())
+        # The readers know what a data set takes, and refuse the rest.
+        if last not in target and last not in optional and sections != ["dataset"]:
+            raise _unknown_key(key, exp_dict)
+        target[last] = _literal(text)
+    return exp_dict
+
+
+def _literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def _unknown_key(key: str, exp_dict: dict) -> UserError:
+    """Return the error that names the known keys, the nearest one first."""
+    nested = {f"{section}.{inner}" for section, value in exp_dict.items() if isinstance(value, dict) for inner in value}
+    options = {f"{section}.{option}" for section, names in OPTIONAL_SECTIONS.items() for option in names}
+    options |= {f"model.{option}" for option in MODEL_OPTIONS}
+    plain = {name for name, value in exp_dict.items() if not isinstance(value, dict)}
+    known = sorted(nested | options | plain | set(DEFAULTS) - set(OPTIONAL_SECTIONS))
+    return UserError(f"--set {key} is unknown{suggestion(key, known)}; choose from {', '.join(known)}")

@@ -1,0 +1,87 @@
+"""What a network is trained to do: from logits and a batch to a loss and its terms."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from lcfcn.counting.trained_network import not_finite
+from lcfcn.heatmap import compute_heatmap_loss
+from lcfcn.inputs import NonFiniteError
+from lcfcn.lcfcn_loss import LCFCNLoss
+from src.datasets.batch import image_names
+from src.experiments.schema import BATCH
+
+AREA_OF_A_CLICK = 120**2
+"""Pixels. Where there are fewer clicks than one in this area, the heat-map loss is divided by the area instead."""
+
+
+class Objective(Protocol):
+    """What `LCFCN` trains its network on."""
+
+    def divisors(self, batch: dict) -> dict[str, float]:
+        """Return numbers that must be averaged over the shares of a batch before the loss; none by default."""
+
+    def __call__(
+        self, logits: Tensor, batch: dict, divisors: dict[str, float], step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch in a training step, and its terms, which add up to it."""
+
+
+class LcfcnObjective:
+    """The LCFCN loss, and the heat-map loss beside it or, at first, alone.
+
+    Parameters
+    ----------
+    exp_dict : dict
+        The experiment with all defaults: its `loss`, `heatmap_only` and `heatmap_weight`.
+    n_steps : int
+        Steps in the whole training.
+    """
+
+    def __init__(self, exp_dict: dict, n_steps: int) -> None:
+        options = exp_dict["loss"]
+        self.divides_by_batch = options.get("divide_by_points") == BATCH
+        self.loss = LCFCNLoss(**(options | {"divide_by_points": False} if self.divides_by_batch else options))
+        self.heatmap_weight = exp_dict["heatmap_weight"]
+        self.n_heatmap_only = round(exp_dict["heatmap_only"] * n_steps)
+
+    def divisors(self, batch: dict) -> dict[str, float]:
+        """Return by what the losses of the whole batch are divided.
+
+        The divisors make an object weigh the same whatever else is in the batch. The heat map asks something of every
+        pixel: without a floor, background with few objects would outweigh all else.
+        """
+        if not (self.divides_by_batch or self.heatmap_weight or self.n_heatmap_only):
+            return {}
+        clicks = ((batch["points"] > 0) & batch["roi"]).flatten(1).sum(1)
+        area = batch["roi"].flatten(1).sum(1)
+        values = {"clicks": clicks.clamp(min=1), "heatmap": torch.maximum(clicks, area / AREA_OF_A_CLICK)}
+        return {key: value.double().mean().item() for key, value in values.items()}
+
+    def __call__(
+        self, logits: Tensor, batch: dict, divisors: dict[str, float], step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch in a training step, and its terms.
+
+        Raises
+        ------
+        UserError
+            If the network's output is not finite, with the image's name.
+        """
+        given = (logits, batch["points"], batch["roi"])
+        terms: dict[str, Tensor] = {}
+        loss = logits.new_zeros(())
+        try:
+            if step >= self.n_heatmap_only:
+                loss, terms = self.loss(*given, return_terms=True)
+                if self.divides_by_batch:
+                    loss = loss / divisors["clicks"]
+                    terms = {term: value / divisors["clicks"] for term, value in terms.items()}
+            weight = self.heatmap_weight if step >= self.n_heatmap_only else 1
+            if weight:
+                heatmap = compute_heatmap_loss(*given) / divisors["heatmap"] * weight
+                loss, terms = (loss + heatmap if terms else heatmap), {**terms, "heatmap": heatmap.detach()}
+        except NonFiniteError as error:
+            raise not_finite("loss", image_names(batch)[error.index]) from None
+        return loss, terms

@@ -1,0 +1,1 @@
+"""Ready weights: a small file that counts, with its card."""

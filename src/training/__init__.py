@@ -1,0 +1,1 @@
+"""How an experiment is trained: devices, processes, loaders, optimizers, progress, checkpoints, curves."""

@@ -1,0 +1,244 @@
+"""The processes that train one experiment together, one a GPU, as torchrun or srun started them.
+
+The engine is Lightning Fabric: it needs less code here than Accelerate, because it reads SLURM's variables as well as
+torchrun's. One process by itself never imports it.
+"""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from lcfcn.errors import UserError
+from lcfcn.stopping import Stopped
+from src.datasets.batch import pad
+from src.experiments.command_line import launched_size
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+TIMEOUT = timedelta(minutes=10)
+"""How long a process waits for one that is there and does not answer. One that has gone is noticed at once."""
+CRASH, MISTAKE, SIGNALLED = 1, 2, 128
+"""Exit codes; the last plus the signal's number for a run that was asked to stop."""
+
+
+class Processes:
+    """This process among those that train together; alone by default, and then every method does nothing.
+
+    All but `share` wait for the other processes: each process calls them in the same order. As a context it keeps
+    what is printed to the first process, and sees to it that none leaves before another has told its mistake:
+    torchrun ends all as soon as one has ended.
+
+    Parameters
+    ----------
+    fabric : Fabric, optional
+        Connects to the others.
+    by_slurm : bool
+        Whether srun started the processes, which may show each a GPU of its own.
+    """
+
+    def __init__(self, fabric: "Fabric | None" = None, by_slurm: bool = False) -> None:
+        self._fabric = fabric
+        self.by_slurm = by_slurm
+        self.world_size = fabric.world_size if fabric else 1
+        self.rank = fabric.global_rank if fabric else 0
+        self.local_rank = fabric.local_rank if fabric else 0
+        self._agreed_to_end = False
+        self._silence = contextlib.ExitStack()
+
+    @classmethod
+    def connect(cls) -> "Processes":
+        """The processes that torchrun or srun started; this one alone if there is but one."""
+        size, by_torchrun = launched_size()
+        return cls(_connect(size, by_torchrun), by_slurm=not by_torchrun) if size > 1 else cls()
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes and prints."""
+        return self.rank == 0
+
+    def __enter__(self) -> "Processes":
+        if not self.is_main:
+            self._silence.enter_context(contextlib.redirect_stdout(None))
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._silence.close()
+        if self.world_size == 1:
+            return
+        crashed = isinstance(error, Exception)
+        if crashed and _lost_another(error):
+            print(f"Process {self.rank} of {self.world_size} ends because it lost another.", file=sys.stderr)
+        elif crashed:
+            print(f"Process {self.rank} of {self.world_size} failed:", file=sys.stderr)
+            traceback.print_exception(error)
+        if self._agreed_to_end:
+            self._wait_to_part()
+        if crashed:
+            sys.exit(CRASH)
+
+    def _wait_to_part(self) -> None:
+        with contextlib.suppress(RuntimeError):  # one that was killed meanwhile
+            self._fabric.barrier()
+
+    def quiet(self) -> contextlib.AbstractContextManager:
+        """Also keep mistakes to the first process, where all make the same."""
+        return contextlib.nullcontext() if self.is_main else contextlib.redirect_stderr(None)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Wait until all have done what is inside; if one raises, all end, and none waits for it in vain.
+
+        Raises
+        ------
+        Exception
+            What this process raised, if it is the first that made a mistake or failed.
+        SystemExit
+            If another did, with its exit code; it tells what happened.
+        Stopped
+            If one raised that, and none made a mistake; of several signals it is the same for all.
+        """
+        if self.world_size == 1:
+            yield
+            return
+        error = None
+        try:
+            yield
+        except (Exception, SystemExit) as raised:
+            error = raised
+        codes = np.zeros(self.world_size, dtype=np.int64)
+        codes[self.rank] = _exit_code(error)
+        try:
+            codes = self._reduced(codes)
+        except RuntimeError as lost:
+            raise (error or lost) from None
+        self._agreed_to_end |= bool(codes.any())
+        failed = np.flatnonzero((codes != 0) & (codes < SIGNALLED))
+        if len(failed) and failed[0] != self.rank:
+            raise SystemExit(int(codes[failed[0]]))
+        if not len(failed) and codes.any():
+            raise Stopped(int(codes.max()) - SIGNALLED)
+        if error is not None:
+            raise error
+
+    def check_alike(self, numbers: Sequence[int], mistake: str) -> None:
+        """Raise `UserError` with that message unless all processes have the same numbers."""
+        if self.world_size > 1:
+            greatest = self._reduced(np.array(numbers), "max")
+            with self.together():
+                if (greatest != numbers).any():
+                    raise UserError(mistake)
+
+    def share(self, items: Sequence) -> Sequence:
+        """What this process does of them: shares differ by one at most, and those of the first are the greater."""
+        return items[self.rank :: self.world_size]
+
+    def batches(self, loader: DataLoader) -> Iterable[dict]:
+        """This process's shares of the batches of an epoch.
+
+        Where there are several processes, the images of all shares are padded to one size, as those of the whole batch
+        are, and a share has two more entries: `n_images` of the whole batch, and `weight`, by which the mean over the
+        share counts in the mean over the whole: 0 where a process stands in with an image of another's share.
+        """
+        return loader if self.world_size == 1 else self._batches(loader)
+
+    def _batches(self, loader: DataLoader) -> Iterator[dict]:
+        shares = iter(loader)
+        for n_images in loader.batch_sampler.sizes():
+            with self.together():
+                batch = next(shares)
+            height, width = self._reduced(np.array(batch["images"].shape[-2:]), "max").tolist()
+            weight = self.world_size * len(self.share(range(n_images))) / n_images
+            yield {**batch, **pad(batch, height, width), "n_images": n_images, "weight": weight}
+
+    def wrap(self, network: torch.nn.Module) -> torch.nn.Module:
+        """The network as it is to be trained: it begins with the first process's weights, and all get the mean of
+        their gradients. Its batch norm, where it learns, sees this process's share alone: see `average_buffers`."""
+        if self.world_size == 1:
+            return network
+        if not self.is_main:
+            # So that dropout drops out other units in each process. The state that checkpoints keep is the first's.
+            generator = torch.Generator().set_state(torch.get_rng_state())
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)) + self.rank)
+        return self._fabric.setup_module(network, move_to_device=False)
+
+    @torch.no_grad()
+    def average_buffers(self, network: torch.nn.Module) -> None:
+        """Give all processes the mean of what batch norm learned in each, which is a running mean itself."""
+        buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+        if self.world_size == 1 or not buffers:
+            return
+        flat = torch.cat([buffer.flatten() for buffer in buffers])
+        means = torch.from_numpy(self._reduced(flat.double().cpu().numpy()) / self.world_size).to(flat)
+        for buffer, mean in zip(buffers, means.split([buffer.numel() for buffer in buffers]), strict=True):
+            buffer.copy_(mean.view_as(buffer))
+
+    def mean(self, values: Mapping[str, float], weight: float) -> dict[str, float]:
+        """Means over the whole batch from those over the shares, weighed as `batches` says."""
+        if self.world_size == 1:
+            return dict(values)
+        means = self._reduced(np.array(list(values.values())) * weight) / self.world_size
+        return dict(zip(values, means.tolist(), strict=True))
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """(m, ...) rows, one an item of this process's share, to the (n, ...) rows of all items, in their order."""
+        if self.world_size == 1:
+            return rows
+        whole = np.zeros((int(self._reduced(np.array(len(rows)))), *rows.shape[1:]))
+        whole[self.rank :: self.world_size] = rows
+        return self._reduced(whole)
+
+    def _reduced(self, values: np.ndarray, how: str = "sum") -> np.ndarray:
+        """The sum or the maximum over the processes, elementwise; exact for whole numbers and for sums with zeros."""
+        return self._fabric.all_reduce(torch.from_numpy(values), reduce_op=how).numpy()
+
+
+def _connect(size: int, by_torchrun: bool) -> "Fabric":
+    # Here, so that one process alone does not pay for it.
+    import logging
+
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+    from lightning_fabric.strategies import DDPStrategy
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets
+    # Fabric insists on what srun sets only where --ntasks-per-node was given, and compares it with `devices`.
+    n_here = size if by_torchrun else int(os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(size)))
+    strategy = DDPStrategy(
+        # What the processes tell each other stays on the host, so that it waits for no GPU; gradients do not.
+        process_group_backend="cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+        timeout=TIMEOUT,
+        forward_sync_buffers=False,
+    )
+    fabric = Fabric(
+        accelerator="cpu",
+        devices=n_here,
+        num_nodes=1 if by_torchrun else int(os.environ["SLURM_NNODES"]),
+        strategy=strategy,
+        plugins=[TorchElasticEnvironment() if by_torchrun else SLURMEnvironment()],
+    )
+    fabric.launch()
+    return fabric
+
+
+def _lost_another(error: Exception) -> bool:
+    """Whether an error says no more than that another process has gone; gloo has no class for that."""
+    return isinstance(error, torch.distributed.DistError) or (type(error) is RuntimeError and "/gloo/" in str(error))
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, Stopped):
+        return SIGNALLED + error.number
+    return MISTAKE if isinstance(error, UserError) else CRASH

@@ -1,0 +1,64 @@
+"""How far a run is, and the running sums of its epoch."""
+
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass
+class Progress:
+    """How far a run is. It travels in the checkpoint.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch in work, from 0: so many are done.
+    step : int
+        Training steps taken since the start of the run, over all epochs.
+    step_in_epoch : int
+        Training steps taken in this epoch.
+    sums : dict
+        Sums over this epoch's images: `n_images`, `seconds`, and each score times the number of its images.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    step_in_epoch: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_checkpoint(cls, state: dict) -> "Progress":
+        """Read it from a checkpoint. One from before version 0.2 has other entries, which say the same."""
+        if "progress" in state:
+            return cls(**{**state["progress"], "sums": dict(state["progress"]["sums"])})
+        sums = dict(state["sums"])
+        step_in_epoch = int(sums.pop("n_batches", 0))
+        return cls(len(state["score_list"]), state["schedule"]["last_epoch"], step_in_epoch, sums)
+
+    def state(self) -> dict:
+        """Return what `from_checkpoint` reads."""
+        return asdict(self)
+
+    def add_step(self, scores: dict[str, float], n_images: int, seconds: float) -> None:
+        """Note one training step and its scores, which are means over its images."""
+        self.step += 1
+        self.step_in_epoch += 1
+        for key, value in {"n_images": 1, "seconds": seconds / n_images, **scores}.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value * n_images
+
+    def mean(self, key: str) -> float:
+        """Return the mean of a score over the images of this epoch so far."""
+        return self.sums[key] / self.sums["n_images"]
+
+    def epoch_scores(self) -> dict[str, float]:
+        """Return the epoch's training scores: the means over its images, `train_seconds`, `images_per_second`."""
+        seconds = self.sums["seconds"]
+        return {
+            **{key: self.mean(key) for key in self.sums if key.startswith("train_")},
+            "train_seconds": seconds,
+            "images_per_second": self.sums["n_images"] / max(seconds, 1e-9),
+        }
+
+    def start_next_epoch(self) -> None:
+        """Forget the sums of the epoch that ended."""
+        self.epoch += 1
+        self.step_in_epoch = 0
+        self.sums = {}
