@@ -25,7 +25,7 @@ from lcfcn.stopping import Stopped
 from src.datasets import collate
 from src.models import LCFCN
 from src.training import checkpoints
-from src.training.processes import Team
+from src.training.processes import Processes
 from src.training.runtime import EpochBatches, Runtime, StopRequest, find_device_of_one, make_loader
 
 ROOT = Path(__file__).parent.parent
@@ -133,7 +133,7 @@ def alone(savedir_base, stop=None):
 
 
 class Line:
-    """What Fabric is to a team, among threads of this process: each waits for the others in `all_reduce`."""
+    """What Fabric is to a processes, among threads of this process: each waits for the others in `all_reduce`."""
 
     def __init__(self, size):
         self.world_size = size
@@ -156,13 +156,13 @@ class Line:
 
 
 def in_team(size, work):
-    """What `work(team)` returns or raises in each of so many threads."""
+    """What `work(processes)` returns or raises in each of so many threads."""
     line = Line(size)
 
     def run(rank):
         line.place.rank = rank
         try:
-            return work(Team(line))
+            return work(Processes(line))
         except (Exception, SystemExit) as error:
             return error
 
@@ -173,10 +173,10 @@ def in_team(size, work):
 def raised(errors):
     """What each process has after a `together` in which they raise these."""
 
-    def work(team):
-        with team.together():
-            if errors[team.rank] is not None:
-                raise errors[team.rank]
+    def work(processes):
+        with processes.together():
+            if errors[processes.rank] is not None:
+                raise errors[processes.rank]
 
     return in_team(len(errors), work)
 
@@ -205,9 +205,9 @@ def test_all_stop_for_the_same_signal_unless_one_made_a_mistake():
 
 
 def test_shares_are_even_and_together_the_whole():
-    shares = in_team(3, lambda team: team.share([10, 11, 12, 13]))
+    shares = in_team(3, lambda processes: processes.share([10, 11, 12, 13]))
     assert shares == [[10, 13], [11], [12]]
-    gathered = in_team(3, lambda team: team.gather(np.reshape(team.share([10, 11, 12, 13]), (-1, 1))))
+    gathered = in_team(3, lambda processes: processes.gather(np.reshape(processes.share([10, 11, 12, 13]), (-1, 1))))
     for rows in gathered:
         assert rows.tolist() == [[10], [11], [12], [13]]
 
@@ -224,10 +224,10 @@ class Sized(torch.utils.data.Dataset):
 
 
 def test_shares_of_a_batch_are_padded_alike_and_weighed():
-    def work(team):
-        batches = EpochBatches(4, 3, seed=0, team=team)
-        loader = make_loader(Sized(), collate, Runtime("cpu", team=team), workers=0, batches=batches)
-        return [({meta["index"] for meta in batch["meta"]}, batch) for batch in team.batches(loader)]
+    def work(processes):
+        batches = EpochBatches(4, 3, seed=0, processes=processes)
+        loader = make_loader(Sized(), collate, Runtime("cpu", processes=processes), workers=0, batches=batches)
+        return [({meta["index"] for meta in batch["meta"]}, batch) for batch in processes.batches(loader)]
 
     of_one = [{index for _, index in keys} for keys in EpochBatches(4, 3, seed=0)]
     first, second = in_team(2, work)
@@ -241,21 +241,21 @@ def test_shares_of_a_batch_are_padded_alike_and_weighed():
 
 
 def test_batch_norm_gets_the_mean_of_what_the_processes_learned():
-    def work(team):
+    def work(processes):
         network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(3))
-        network[1].running_mean.fill_(team.rank)
-        network[2].running_var.fill_(10 * team.rank)
-        team.average_buffers(network)
+        network[1].running_mean.fill_(processes.rank)
+        network[2].running_var.fill_(10 * processes.rank)
+        processes.average_buffers(network)
         return network[1].running_mean.tolist(), network[2].running_var.tolist(), int(network[1].num_batches_tracked)
 
     assert in_team(2, work) == [([0.5, 0.5], [5.0, 5.0, 5.0], 0)] * 2
 
 
 def test_processes_that_find_different_checkpoints_say_so():
-    results = in_team(2, lambda team: team.check_alike([3, team.rank], "not the same"))
+    results = in_team(2, lambda processes: processes.check_alike([3, processes.rank], "not the same"))
     assert results[0].args == ("not the same",)
     assert results[1].code == 2
-    assert in_team(2, lambda team: team.check_alike([3, 1], "not the same")) == [None, None]
+    assert in_team(2, lambda processes: processes.check_alike([3, 1], "not the same")) == [None, None]
 
 
 def test_each_process_has_its_gpu(monkeypatch):
@@ -272,15 +272,15 @@ def test_each_process_has_its_gpu(monkeypatch):
     assert "process 3 of this machine has no GPU, torch sees 2: start 2" in str(third)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert isinstance(in_team(2, partial(find_device_of_one, "auto"))[1], UserError)
-    team = Team()
-    team.size, team.local_rank, team.by_slurm = 2, 1, True
-    assert find_device_of_one("auto", team) == torch.device("cuda", 0)  # SLURM shows each process one of its own
+    processes = Processes()
+    processes.world_size, processes.local_rank, processes.by_slurm = 2, 1, True
+    assert find_device_of_one("auto", processes) == torch.device("cuda", 0)  # SLURM shows each process one of its own
 
 
 def test_of_several_processes_a_second_signal_stops_none():
-    team = Team()
-    team.size = 2
-    with StopRequest(team) as stop:
+    processes = Processes()
+    processes.world_size = 2
+    with StopRequest(processes) as stop:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(Stopped):
@@ -292,8 +292,8 @@ def test_one_process_by_itself_is_a_team_of_one_and_never_imports_the_engine(mon
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SLURM_NTASKS", "8")  # as in a batch script, which runs once
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
-    team = Team.connect()
-    assert (team.size, team.rank, team.is_first) == (1, 0, True)
+    processes = Processes.connect()
+    assert (processes.world_size, processes.rank, processes.is_main) == (1, 0, True)
 
 
 STOP = 18  # the third batch of the last epoch

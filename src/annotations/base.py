@@ -180,15 +180,15 @@ def image_name(value: object, path: Path) -> str:
     Backslashes count as slashes: Windows wrote them.
     """
     if not isinstance(value, str) or not value.strip():
-        raise AnnotationError(f"{path} names an image {_short(value)}; expected a file name: mend it")
+        raise AnnotationError(f"{path} names an image {_short(value)}; expected a file name: fix it")
     posix = value.strip().replace("\\", "/")
     if len(posix) > MAX_NAME or not posix.isprintable():
-        raise AnnotationError(f"{path} names an image {_short(value)}, which is no file name: mend it")
+        raise AnnotationError(f"{path} names an image {_short(value)}, which is no file name: fix it")
     parts = PurePosixPath(posix).parts
     if posix.startswith("/") or PureWindowsPath(posix).drive or ".." in parts or not parts:
         raise AnnotationError(
             f"{path} names the image {_short(value)}; expected a name inside the folder of images, "
-            "without .. and not from the root: mend it"
+            "without .. and not from the root: fix it"
         )
     return "/".join(parts)
 
@@ -209,7 +209,7 @@ def number(value: object, path: Path, what: str) -> float:
     except (TypeError, ValueError, OverflowError):
         result = math.nan
     if not math.isfinite(result):
-        raise AnnotationError(f"{path} has {_short(value)} as {what}; expected a finite number: mend it")
+        raise AnnotationError(f"{path} has {_short(value)} as {what}; expected a finite number: fix it")
     return result
 
 

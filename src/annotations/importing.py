@@ -92,7 +92,7 @@ def group_of(name: str, regex: str | None) -> str:
     try:
         found = re.search(regex, name)
     except re.error as error:
-        raise UserError(f"--group-by {regex!r} is no regular expression ({error}): mend it") from None
+        raise UserError(f"--group-by {regex!r} is no regular expression ({error}): fix it") from None
     if found is None:
         raise UserError(f"--group-by {regex!r} does not match {name!r}; expected to match the name of each image")
     return (found.group(1) if found.re.groups else found.group()) or ""

@@ -135,7 +135,7 @@ def _class_names(path: Path) -> list[str] | None:
     if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[index] for index in range(len(names))]
     if not isinstance(names, list) or not names or not all(map(class_name, names)):
-        raise AnnotationError(f"{file} names no classes; expected a name for each, numbered from 0: mend it")
+        raise AnnotationError(f"{file} names no classes; expected a name for each, numbered from 0: fix it")
     return [class_name(name) for name in names]
 
 
@@ -145,5 +145,5 @@ def _yaml_names(file: Path) -> object:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError for dates that are none
         if isinstance(error, AnnotationError):
             raise
-        raise AnnotationError(f"{file} is no YAML: mend it, or name the classes in a classes.txt") from None
+        raise AnnotationError(f"{file} is no YAML: fix it, or name the classes in a classes.txt") from None
     return data.get("names") if isinstance(data, dict) else None

@@ -167,7 +167,7 @@ class PointDataset(Dataset):
         if not record.roi.any():
             raise DataError(
                 f"the region of interest of {self.paths[index]} is empty; expected some pixels inside: "
-                "mend it, or take the image off the list"
+                "fix it, or take the image off the list"
             )
         last = np.array(record.roi.shape) - 1
         pixels = np.clip(np.floor(record.point_list.reshape(-1, 2)), 0, last).astype(int)

@@ -103,5 +103,5 @@ def _check_coordinates(text_path: Path, dots_path: Path, pixels: np.ndarray) -> 
     if listed != [tuple(pixel) for pixel in pixels.tolist()]:
         raise DataError(
             f"{text_path} lists {len(listed)} cars and {dots_path.name} has {len(pixels)} dots, or they lie elsewhere; "
-            "expected the same pixels: mend whichever is wrong"
+            "expected the same pixels: fix whichever is wrong"
         )

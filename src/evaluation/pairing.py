@@ -246,7 +246,7 @@ def _join_image(dataset: PointDataset, index: int, points: Table, counts: Table 
         first = outside.argmax()
         raise UserError(
             f"{points.place(found.index[first])}: x {x[first]:g}, y {y[first]:g} is outside {name}, which is {width} "
-            f"wide and {height} high: mend the row, or swap x and y"
+            f"wide and {height} high: fix the row, or swap x and y"
         )
     # What lies on the right or bottom border belongs to the last pixel.
     pred = np.stack([np.minimum(y, np.nextafter(height, 0)), np.minimum(x, np.nextafter(width, 0))], axis=1)

@@ -114,7 +114,7 @@ def read_frame(
     except StopIteration:
         raise error_class(f"{path} is empty; {expected}: write it again") from None
     except pd.errors.ParserError as error:
-        raise error_class(f"{path} is no table ({one_line(error)}); {expected}: mend that line") from None
+        raise error_class(f"{path} is no table ({one_line(error)}); {expected}: fix that line") from None
     except OSError as error:
         raise error_class(f"{path} cannot be read ({error.strerror or error}); expected a table: check it") from None
     except (ValueError, pd.errors.ParserWarning):
@@ -199,7 +199,7 @@ def _check_columns(found: Mapping[str, int], path: Path, error_class: type[UserE
     for column, number in found.items():
         if number != 1:
             what = "more than one" if number else "no"
-            raise error_class(f"{path} has {what} column {column}; expected the header {','.join(found)}: mend it")
+            raise error_class(f"{path} has {what} column {column}; expected the header {','.join(found)}: fix it")
 
 
 def _beyond(cells: list[str], path: Path, line: int, error_class: type[UserError]) -> UserError:
@@ -210,4 +210,4 @@ def _beyond(cells: list[str], path: Path, line: int, error_class: type[UserError
 
 
 def _no_csv(error: csv.Error, path: Path, line: int, error_class: type[UserError]) -> UserError:
-    return error_class(f"{path}, line {line}, is no CSV ({error}): mend its quotes")
+    return error_class(f"{path}, line {line}, is no CSV ({error}): fix its quotes")

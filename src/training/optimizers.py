@@ -44,7 +44,7 @@ def make_optimizer(
     try:
         return OPTIMIZERS[name](parameters, lr=exp_dict["lr"], **options, **({"fused": True} if fused else {}))
     except (TypeError, ValueError, LookupError) as error:
-        raise UserError(f"optimizer {name!r} refuses {options} ({error}): mend those values") from None
+        raise UserError(f"optimizer {name!r} refuses {options} ({error}): fix those values") from None
 
 
 def make_schedule(exp_dict: dict, opt: torch.optim.Optimizer, n_steps: int) -> lr_scheduler.LRScheduler:
@@ -61,7 +61,7 @@ def make_schedule(exp_dict: dict, opt: torch.optim.Optimizer, n_steps: int) -> l
     try:
         return SCHEDULES[name](opt, max(n_steps, 1), **options)
     except (TypeError, ValueError, LookupError) as error:
-        raise UserError(f"schedule {name!r} refuses {options} ({error}): mend those values") from None
+        raise UserError(f"schedule {name!r} refuses {options} ({error}): fix those values") from None
 
 
 def make_average(network: torch.nn.Module, decay: float) -> AveragedModel:
