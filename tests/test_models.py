@@ -10,7 +10,7 @@ import torchvision.models as tv
 
 from lcfcn.networks.fcn8_vgg16 import FCN8VGG16, vgg16_names
 from lcfcn.networks.pretrained import ModelError, load_weights
-from lcfcn.networks.registry import BASES, build_network
+from lcfcn.networks.registry import build_network, list_networks
 
 LIGHT = ("fcn8_resnet18", "fcn8_mobilenet_v2")
 VGG_SHAPES = {
@@ -35,7 +35,7 @@ def meta_base(name, n_classes=1, **options):
         return build_network(name, n_classes, **options)
 
 
-@pytest.mark.parametrize("name", [*sorted(BASES), "fpn_timm_convnext_atto", "fpn_timm_tf_efficientnet_lite0"])
+@pytest.mark.parametrize("name", [*sorted(list_networks()), "fpn_timm_convnext_atto", "fpn_timm_tf_efficientnet_lite0"])
 @pytest.mark.parametrize(("n_classes", "channels"), [(1, 1), (2, 3), (3, 4)])
 def test_logits_have_the_images_size_and_the_classes_channels(name, n_classes, channels):
     network = meta_base(name, n_classes)
@@ -53,7 +53,8 @@ def test_stride_four_adds_one_skip(name):
 
 def test_unknown_choices_are_listed():
     for arguments, options, message in [
-        (("unet", 1), {}, "fcn8_vgg16, fcn8_resnet"),
+        (("unet", 1), {}, "network 'unet' is unknown .*fcn8_vgg16, fcn8_resnet"),
+        (("fcn8_resnet81", 1), {}, r"; did you mean fcn8_resnet18\?$"),
         (("fcn8_vgg16", 1), {"output_stride": 4}, "output_stride is 4"),
         (("fcn8_resnet18", 1), {"output_stride": 2}, "output_stride is 2 with fcn8_resnet18; expected 8 or 4"),
         (("fpn_resnet18", 1), {"output_stride": 16}, "output_stride is 16"),

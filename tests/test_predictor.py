@@ -443,7 +443,7 @@ def test_an_experiments_best_network_is_taken_and_else_its_last(tmp_path):
         ({"exp_dict": {**EXP_DICT, "betas": [0.9]}}, "refuses"),
         ({"exp_dict": {**EXP_DICT, "betas": {"a": 1}}}, "refuses"),
         ({"exp_dict": {**EXP_DICT, "dataset": {"name": "points", "transform": "odd"}}}, "unknown dataset.transform"),
-        ({"exp_dict": {**EXP_DICT, "model": {**EXP_DICT["model"], "base": "odd"}}}, "model.base 'odd' is unknown"),
+        ({"exp_dict": {**EXP_DICT, "model": {**EXP_DICT["model"], "base": "odd"}}}, "network 'odd' is unknown"),
     ],
 )
 def test_a_checkpoint_that_does_not_hold_together_is_told_in_one_line(tmp_path, entries, told):

@@ -6,6 +6,7 @@ from functools import partial
 import torchvision.models as tv
 from torch import Tensor, nn
 
+from lcfcn.errors import suggestion
 from lcfcn.networks.fcn8 import FCN8
 from lcfcn.networks.fcn8_vgg16 import FCN8VGG16, vgg16_names
 from lcfcn.networks.fpn import FPN
@@ -63,14 +64,29 @@ def build_network(
     )
 
 
+def list_networks() -> list[str]:
+    """Return the names that `build_network` knows.
+
+    Besides these it builds `fpn_timm_NAME`, a feature pyramid over any of timm's trunks, such as
+    `fpn_timm_convnext_tiny`.
+
+    Examples
+    --------
+    >>> from lcfcn import list_networks
+    >>> list_networks()[:3]
+    ['fcn8_vgg16', 'fcn8_resnet', 'fcn8_resnet18']
+    """
+    return list(BASES)
+
+
 def _find(name: str) -> Callable[..., nn.Module]:
-    """What builds the base of that name; ModelError if there is none."""
+    """Return the function that builds the network of this name; raise `ModelError` if there is none."""
     if name.startswith(TIMM):
         return partial(_timm, name.removeprefix(TIMM))
     if name not in BASES:
         raise ModelError(
-            f"model.base {name!r} is unknown: choose one of {', '.join(BASES)}, or {TIMM}NAME with the name of a trunk "
-            "of timm"
+            f"network {name!r} is unknown (choose one of {', '.join(BASES)}, or {TIMM}NAME with the name of a trunk of "
+            f"timm){suggestion(name, BASES)}"
         )
     return BASES[name]
 
