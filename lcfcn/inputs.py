@@ -1,4 +1,4 @@
-"""Checks of what the losses are given: shapes, classes, devices and finite numbers."""
+"""Check what the losses are given: types, shapes, classes, devices and finite numbers."""
 
 import numpy as np
 import torch
@@ -6,7 +6,24 @@ from torch import Tensor
 
 
 class NonFiniteError(ValueError):
-    """NaN or infinity in a network's output; `index` is the image's place in the batch."""
+    """The network's output holds NaN or infinity.
+
+    Attributes
+    ----------
+    index : int
+        Place of the first such image in the batch.
+
+    Examples
+    --------
+    >>> import torch, lcfcn
+    >>> logits = torch.tensor([[[[0.0, 1.0]]], [[[0.0, torch.nan]]]])
+    >>> points = torch.zeros(2, 1, 2, dtype=torch.int64)
+    >>> try:
+    ...     lcfcn.compute_lcfcn_loss(logits, points)
+    ... except lcfcn.NonFiniteError as error:
+    ...     print("skip image", error.index)
+    skip image 1
+    """
 
     def __init__(self, name: str, index: int) -> None:
         super().__init__(
@@ -19,14 +36,47 @@ class NonFiniteError(ValueError):
 def to_batch(
     name: str, output: Tensor, points: Tensor, roi_mask: Tensor | None
 ) -> tuple[Tensor, np.ndarray, np.ndarray, Tensor]:
-    """Check the inputs: (N, C, H, W) on its device; classes and region (N, H, W) and the output itself on the host."""
+    """Check the inputs of a loss, add a missing batch dimension, and copy to the host what is needed there.
+
+    Parameters
+    ----------
+    name : str
+        The name of `output` in error messages.
+    output : (N, C, H, W) or (C, H, W) float tensor
+        Logits or probabilities.
+    points : (N, H, W) tensor, or (H, W) for one image
+        0 or a class.
+    roi_mask : tensor shaped as `points`, optional
+        The region of interest. By default it is the whole image.
+
+    Returns
+    -------
+    batch : (N, C, H, W) tensor
+        The output on its own device, with its gradient.
+    host_points : (N, H, W) ndarray
+    host_roi : (N, H, W) bool ndarray
+    host : (N, C, H, W) float32 or float64 tensor
+        The output on the host, without gradient.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a tensor.
+    ValueError
+        If shapes, classes or devices do not fit.
+    NonFiniteError
+        If the output holds NaN or infinity.
+    """
+    masks = {"points": points} if roi_mask is None else {"points": points, "roi_mask": roi_mask}
+    for key, value in {name: output, **masks}.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{key} is a {type(value).__name__}; expected a tensor: pass torch.as_tensor({key})")
     if output.ndim not in (3, 4) or not output.is_floating_point() or 0 in output.shape:
         raise ValueError(
             f"{name} have shape {tuple(output.shape)} and dtype {output.dtype}; expected a float tensor "
             "(N, C, H, W), or (C, H, W) for one image, with no empty side"
         )
     batch = output if output.ndim == 4 else output[None]
-    masks = {"points": points} if roi_mask is None else {"points": points, "roi_mask": roi_mask}
     for mask_name, mask in masks.items():
         _check_mask(mask_name, mask, output, (len(batch), *batch.shape[-2:]))
     host, host_points, *host_roi = _to_host(batch.detach(), list(masks.values()))
@@ -69,9 +119,9 @@ def _check_classes(points: Tensor, name: str, n_channels: int) -> None:
 
 
 def _to_host(batch: Tensor, masks: list[Tensor]) -> list[Tensor]:
-    """The output and the masks on the host, by one copy for all that lies on another device."""
+    """Return the output and the masks on the host. Whatever lies on another device comes in one copy."""
     away = [mask for mask in masks if mask.device.type != "cpu"]
-    # Half precision counts to 256 without a gap; beyond that many classes, `cat` widens all to float32.
+    # Half precision holds all whole numbers up to 256. With more classes everything is copied as float32.
     dtype = batch.dtype if batch.shape[1] <= 256 else torch.float32
     parts = [batch.reshape(-1), *(mask.detach().reshape(-1).to(dtype) for mask in away)]
     copied = iter((torch.cat(parts) if away else batch.reshape(-1)).cpu().split([len(part) for part in parts]))

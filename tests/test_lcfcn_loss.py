@@ -17,6 +17,7 @@ from reference import (
 from test_targets import GOLDEN
 
 import lcfcn.lcfcn_loss
+from lcfcn.heatmap import compute_heatmap_loss
 from lcfcn.lcfcn_loss import LCFCNLoss, NonFiniteError, compute_lcfcn_loss, compute_loss
 
 TIED = ("dense", "merged", "one_giant_blob", "touching_points", "trancos_size")  # golden scenes with plateaus
@@ -611,6 +612,67 @@ def test_unknown_options_are_refused(compute):
         compute(logits, points, reduction="average")
     with pytest.raises(ValueError, match="term_weights name split; expected names out of image_level, point_level"):
         compute(logits, points, term_weights={"split": 2})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("divide_by_points", "batch"),  # of an experiment only
+        ("divide_by_points", 1),
+        ("spare_points", "yes"),
+        ("return_terms", None),
+        ("reduction", None),
+        ("reduction", ["mean"]),
+        ("term_weights", ["split_level"]),
+        ("term_weights", 2),
+        ("term_weights", {0: 2}),
+        ("term_weights", {"split_level": math.nan}),
+        ("term_weights", {"split_level": math.inf}),
+        ("term_weights", {"split_level": -1}),
+        ("term_weights", {"split_level": "2"}),
+        ("term_weights", {"split_level": None}),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(option, value):
+    logits, points = scene()
+    makers = [
+        lambda **o: compute_lcfcn_loss(logits, points, **o),
+        lambda **o: compute_loss(points, logits.sigmoid(), **o),
+    ]
+    for make in makers if option == "return_terms" else [*makers, LCFCNLoss]:
+        with pytest.raises(ValueError, match=rf"^{option}.*; expected ") as error:
+            make(**{option: value})
+        assert "\n" not in str(error.value)
+
+
+def test_a_term_of_weight_0_is_left_out():
+    logits, points = scene()
+    weights = {"split_level": 0, "point_level": np.float32(0.5)}
+    loss, terms = compute_lcfcn_loss(logits, points, term_weights=weights, return_terms=True)
+    _, plain = compute_lcfcn_loss(logits, points, return_terms=True)
+    assert terms["split_level"] == 0 < plain["split_level"]
+    assert loss.item() == pytest.approx(
+        sum(plain.values()).item() - (plain["split_level"] + plain["point_level"] / 2).item()
+    )
+
+
+@pytest.mark.parametrize("convert", [lambda tensor: tensor.detach().numpy(), lambda tensor: tensor.tolist()])
+def test_what_is_no_tensor_is_refused_by_name(convert):
+    logits, points = scene()
+    roi = torch.ones_like(points).bool()
+    for inputs, name in (
+        ((convert(logits), points), "logits"),
+        ((logits, convert(points)), "points"),
+        ((logits, points, convert(roi)), "roi_mask"),
+        ((logits, None), "points"),
+    ):
+        for compute in (compute_lcfcn_loss, compute_heatmap_loss, LCFCNLoss()):
+            with pytest.raises(
+                TypeError, match=rf"^{name} is a \w+; expected a tensor: pass torch.as_tensor\({name}\)"
+            ):
+                compute(*inputs)
+    with pytest.raises(TypeError, match="^probs is a "):
+        compute_loss(points, convert(logits.sigmoid()))
 
 
 def test_the_probabilities_have_the_same_options():
