@@ -15,7 +15,7 @@ def scaled_size(image: Tensor, factor: float) -> list[int]:
 
 
 def resized(size: list[int], *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Bring an image, and the clicks and the region that belong to it, to that height and width."""
+    """Bring an image, and the region that belongs to it, to that height and width."""
     resize = v2.Resize(size, antialias=True)
     return tuple(resize(tensor) for tensor in tensors)
 

@@ -139,14 +139,14 @@ class PointDataset(Dataset):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         index = range(len(self))[index]
         record = self.prepared(index)
-        image, keypoints, labels, roi = self._tensors(record)
+        image, point_list, labels, roi = self._tensors(record)
         if self.augment:
             with torch.random.fork_rng(devices=[]):
                 # Not torch.manual_seed, which would reseed the GPUs too.
                 torch.default_generator.manual_seed(_mixed_seed(self.augment_seed, epoch, index))
-                image, keypoints, roi = augment_jointly(self.augment, image, keypoints, roi)
+                image, point_list, roi = augment_jointly(self.augment, image, point_list, roi)
         meta = {"index": index, "name": self.names[index], "path": str(self.paths[index]), "size": record.roi.shape}
-        return self._sample(image, keypoints, labels, roi, meta)
+        return self._sample(image, point_list, labels, roi, meta)
 
     def count(self, index: int) -> int:
         """The clicks inside the region of one image as it is before augmentation."""
@@ -180,18 +180,16 @@ class PointDataset(Dataset):
         return Record(image[window], pixels - (top, left) + 0.5, labels, record.roi[window].copy())
 
     @staticmethod
-    def _tensors(record: Record) -> tuple[tv_tensors.Image, tv_tensors.KeyPoints, torch.Tensor, tv_tensors.Mask]:
+    def _tensors(record: Record) -> tuple[tv_tensors.Image, torch.Tensor, torch.Tensor, tv_tensors.Mask]:
         image = tv_tensors.Image(torch.from_numpy(record.image).permute(2, 0, 1).contiguous())  # (3, H, W)
-        xy = torch.from_numpy(record.point_list[:, ::-1].astype(np.float32))
-        keypoints = tv_tensors.KeyPoints(xy, canvas_size=record.roi.shape)
-        return image, keypoints, torch.from_numpy(record.labels.astype(np.int64)), tv_tensors.Mask(record.roi)
+        point_list = torch.from_numpy(record.point_list.astype(np.float32))
+        return image, point_list, torch.from_numpy(record.labels.astype(np.int64)), tv_tensors.Mask(record.roi)
 
     def _sample(
-        self, image: torch.Tensor, keypoints: torch.Tensor, labels: torch.Tensor, roi: torch.Tensor, meta: dict
+        self, image: torch.Tensor, point_list: torch.Tensor, labels: torch.Tensor, roi: torch.Tensor, meta: dict
     ) -> dict:
         height, width = image.shape[-2:]
         roi = roi.as_subclass(torch.Tensor).bool()
-        point_list = keypoints.as_subclass(torch.Tensor).flip(1)  # (n, 2), row and column
         rows, cols = point_list.floor().long().T
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
         inside[inside.clone()] = roi[rows[inside], cols[inside]]

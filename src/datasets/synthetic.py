@@ -178,7 +178,7 @@ def touching(masks: np.ndarray) -> np.ndarray:
         rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         window = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(cols[0] - 1, 0) : cols[-1] + 2]
         grown = ndimage.binary_dilation(mask[window], EIGHT_NEIGHBOURS)
-        touched = (masks[:, *window] & grown).any(axis=(1, 2))
+        touched = (masks[(slice(None), *window)] & grown).any(axis=(1, 2))
         meets[number] = touched.sum() > 1  # it touches itself
     return meets
 

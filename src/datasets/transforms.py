@@ -12,9 +12,9 @@ AUGMENTATIONS = ("scale", "crop", "hflip", "vflip", "jitter")
 
 
 def augment_jointly(
-    augment: dict, image: tv_tensors.Image, keypoints: tv_tensors.KeyPoints, roi: tv_tensors.Mask
-) -> tuple[tv_tensors.Image, tv_tensors.KeyPoints, tv_tensors.Mask]:
-    """Apply torchvision's transforms in the order of `AUGMENTATIONS`, drawing from torch's generator.
+    augment: dict, image: tv_tensors.Image, point_list: Tensor, roi: tv_tensors.Mask
+) -> tuple[tv_tensors.Image, Tensor, tv_tensors.Mask]:
+    """Apply the steps of `AUGMENTATIONS` in their order, drawing from torch's generator.
 
     Parameters
     ----------
@@ -22,13 +22,13 @@ def augment_jointly(
         `scale` [low, high], the range of a factor; `crop`, a side in pixels; `hflip` and `vflip`, bool; `jitter`,
         0 to 1, of brightness, contrast and saturation, and a sixth of it of the hue.
     image : (3, H, W) uint8
-    keypoints : (n, 2) float
-        x and y of the centres of pixels, (0, 0) the top-left corner of the first pixel.
+    point_list : (n, 2) float32
+        Row and column of the centres of pixels, (0, 0) the top-left corner of the first pixel.
     roi : (H, W) bool
 
     Returns
     -------
-    image, keypoints, roi
+    image, point_list, roi
         Clicks are in the centres of pixels again; those that a crop leaves outside stay in the list, outside.
     """
     factor = 1.0
@@ -41,27 +41,31 @@ def augment_jointly(
         size = [min(augment["crop"], side) for side in size]
         # Cut out before it is resized, which costs far more than the rest for a small part of a large image.
         window = [min(max(round(side / factor), 1), whole) for side, whole in zip(size, image.shape[-2:], strict=True)]
-        image, keypoints, roi = v2.RandomCrop(window)(image, keypoints, roi)
-    image, keypoints, roi = resized(size, image, keypoints, roi)
+        corner = [_draw_offset(whole, side) for whole, side in zip(image.shape[-2:], window, strict=True)]
+        image, roi = (v2.functional.crop(tensor, *corner, *window) for tensor in (image, roi))
+        point_list = point_list - torch.tensor(corner)
+    ratios = [new / old for new, old in zip(size, image.shape[-2:], strict=True)]
+    image, roi = resized(size, image, roi)
     # Back to the centre of a pixel: on the border of two, a flip would carry a click to the other one.
-    keypoints = tv_tensors.wrap(keypoints.floor() + 0.5, like=keypoints)
-    _keep_inside(keypoints, roi)
-    steps: list[v2.Transform] = [v2.Identity()]
-    if augment.get("hflip"):
-        steps.append(v2.RandomHorizontalFlip())
-    if augment.get("vflip"):
-        steps.append(v2.RandomVerticalFlip())
+    point_list = (point_list * torch.tensor(ratios)).floor() + 0.5
+    _keep_inside(point_list, roi)
+    for axis, name in ((1, "hflip"), (0, "vflip")):
+        if augment.get(name) and torch.rand(()) < 0.5:
+            image, roi = (tv_tensors.wrap(tensor.flip(axis - 2), like=tensor) for tensor in (image, roi))
+            point_list[:, axis] = size[axis] - point_list[:, axis]
     if augment.get("jitter"):
         strength = augment["jitter"]
-        steps.append(v2.ColorJitter(strength, strength, strength, hue=min(strength / 6, 0.5)))
-    # torchvision resizes points as if (0, 0) were the corner of the first pixel, and flips them as if its centre.
-    centred = tv_tensors.wrap(keypoints - 0.5, like=keypoints)
-    image, centred, roi = v2.Compose(steps)(image, centred, roi)
-    return image, tv_tensors.wrap(centred + 0.5, like=centred), roi
+        image = v2.ColorJitter(strength, strength, strength, hue=min(strength / 6, 0.5))(image)
+    return image, point_list, roi
 
 
-def _keep_inside(keypoints: Tensor, roi: Tensor) -> None:
+def _draw_offset(whole: int, side: int) -> int:
+    """Draw where a crop of this side begins."""
+    return int(torch.randint(0, whole - side + 1, ())) if side < whole else 0
+
+
+def _keep_inside(point_list: Tensor, roi: Tensor) -> None:
     """Let the pixels of clicks be inside: a click on the border of a resized region may have lost its pixel."""
-    cols, rows = keypoints.floor().long().unbind(1)
+    rows, cols = point_list.floor().long().unbind(1)
     here = (rows >= 0) & (rows < roi.shape[0]) & (cols >= 0) & (cols < roi.shape[1])
     roi[rows[here], cols[here]] = True

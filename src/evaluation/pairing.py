@@ -134,8 +134,7 @@ def _progress(items: Iterable, what: str) -> tqdm:
 def sha256(path: Path) -> str:
     """The fingerprint of a file, by which it is known later."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path and its rights") from None
 
