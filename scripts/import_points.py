@@ -1,7 +1,7 @@
-"""Make a dataset of images and clicks from what annotation tools write: python scripts/import_points.py SOURCE -o NEW.
+"""Make a data set of images and clicks from annotations: python scripts/import_points.py SOURCE -o NEW.
 
-The format is recognised by what is in SOURCE. Coordinates are those of the image as viewers show it, EXIF rotation
-applied. Whatever has an extent (box, polygon, circle) is clicked in the centre of its bounding box.
+The format is recognised by the content of SOURCE. Coordinates are those of the image as viewers show it, with EXIF
+rotation applied. Boxes, polygons, circles and masks become a click at their centre, and keep their size.
 """
 
 import argparse
@@ -12,19 +12,26 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lcfcn.cli import Parser, run_main  # noqa: E402
 
-EPILOG = """Formats: CSV, labelme, CVAT for images 1.1, VIA, Label Studio, COCO, YOLO, Pascal VOC, ImageJ, napari,
-QuPath, ShanghaiTech, NWPU-Crowd, dot images, instance masks. The README's how-to has the details of each."""
+
+class FormatsHelp(argparse.RawDescriptionHelpFormatter):
+    """Help that lists the formats at the end."""
+
+    def format_help(self) -> str:
+        """Return the help; only now are the readers imported, which takes half a second."""
+        from src.annotations import FORMATS
+
+        return "\n  ".join([f"{super().format_help()}\nformats:", *(module.NAME for module in FORMATS)]) + "\n"
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(description=__doc__, epilog=EPILOG, allow_abbrev=False)
+    parser = Parser(description=__doc__, formatter_class=FormatsHelp, allow_abbrev=False)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="file or folder of annotations")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DATASET", help="the dataset to write")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="where the images lie (default: where SOURCE lies)")
-    parser.add_argument("--copy", action="store_true", help="copy the images, where links are the default")
-    parser.add_argument("--overwrite", action="store_true", help="replace a dataset that lies there")
-    parser.add_argument("--classes", nargs="+", metavar="NAME", help="leave other classes out")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DATASET", help="the data set to write")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are (default: where SOURCE is)")
+    parser.add_argument("--copy", action="store_true", help="copy the images instead of linking to them")
+    parser.add_argument("--overwrite", action="store_true", help="replace a data set that is there")
+    parser.add_argument("--classes", nargs="+", metavar="NAME", help="keep these classes only")
     parser.add_argument(
         "--val", type=float, default=0.1, help="images to validate on: fraction or number (default 0.1)"
     )
@@ -33,7 +40,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--group-by",
         metavar="REGEX",
-        help="images whose names match it with the same text (of its first group, if it has one) share a split",
+        help="images share a split if it matches the same text (of its first group, if it has one) in their names",
     )
     parser.add_argument(
         "--splits",
@@ -51,9 +58,19 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Import, and print what was found and written."""
-    from src.annotations import importing  # numpy and the readers take a while, and --help need not wait for them
+    from src.annotations.importing import import_annotations, report
+    from src.annotations.splits import Splitting
 
-    importing.run(args)
+    found = import_annotations(
+        args.source,
+        args.output,
+        Splitting(args.val, args.test, args.seed, args.group_by, args.splits),
+        image_root=args.images,
+        classes=args.classes,
+        copy=args.copy,
+        overwrite=args.overwrite,
+    )
+    print(report(found, args.output))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -57,3 +57,8 @@ def make_shanghai(
             Image.fromarray(noise_image(*size, seed=number)).save(part / half / "images" / f"IMG_{number}.jpg")
             save_heads(part / half / truth / f"GT_IMG_{number}.mat", xy)
     return part
+
+
+def labelled_xy(clicks):
+    """x, y and class of each click of an image, without the sizes."""
+    return [click[:3] for click in clicks.xy]

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers_data import labelled_xy
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -13,7 +14,7 @@ from PIL import Image
 from lcfcn.errors import one_line
 from src import annotations
 from src.annotations import base, coco, csv_points, cvat, dots, labelme
-from src.annotations.base import AnnotationError, Clicks
+from src.annotations.base import AnnotationError, Click, Clicks
 
 
 def written(path, text):
@@ -53,7 +54,7 @@ def coco_object(**fields):
 
 
 CSV_TEXT = "image,x,y,class\na.png,1.5,2.5,cell\na.png,3,4,rim\nb.png,,,\n"
-CSV_CLICKS = [Clicks("a.png", [(1.5, 2.5, "cell"), (3, 4, "rim")]), Clicks("b.png")]
+CSV_CLICKS = [Clicks("a.png", [Click(1.5, 2.5, "cell"), Click(3, 4, "rim")]), Clicks("b.png")]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_csv_in_its_spellings(tmp_path, text):
 
 def test_csv_without_a_class_and_with_an_empty_one(tmp_path):
     path = written(tmp_path / "a.csv", "image,x,y\na.png,1,2\n")
-    assert csv_points.read(path, None) == [Clicks("a.png", [(1, 2, "object")])]
+    assert csv_points.read(path, None) == [Clicks("a.png", [Click(1, 2, "object")])]
     path = written(tmp_path / "a.csv", "image,x,y,class\na.png,1,2,\n")
     assert csv_points.read(path, None) == [Clicks("a.png", dropped=Counter({"unlabelled": 1}))]
 
@@ -91,18 +92,18 @@ def test_csv_without_a_class_and_with_an_empty_one(tmp_path):
         ("a.png,1,1e999,cell", "'1e999' as y of line 2"),
         ("a.png,1,2,cell\na.png,1,,cell", "'' as y of line 3"),
         ("a.png,left,2,cell", "'left' as x of line 2"),
-        ("a, b.png,1,2,cell", "line 2: 'cell' stands beyond the header"),
+        ("a, b.png,1,2,cell", "line 2: 'cell' is beyond the header"),
         ("../a.png,1,2,cell", "'../a.png'; expected a name inside the folder"),
         ("b/../../a.png,1,2,cell", "without .. and not from the root"),
         ("/etc/passwd,1,2,cell", "'/etc/passwd'"),
         ("C:\\a.png,1,2,cell", "a name inside the folder"),
         ("..\\a.png,1,2,cell", "a name inside the folder"),
         (".,1,2,cell", "a name inside the folder"),
-        ('"a\nb.png",1,2,cell', "no file name"),
-        (f"{'a' * 2000}.png,1,2,cell", "no file name"),
+        ('"a\nb.png",1,2,cell', "not a file name"),
+        (f"{'a' * 2000}.png,1,2,cell", "not a file name"),
         (",1,2,cell", "expected a file name"),
-        ('"a.png,1,2,cell', "line 2, is no CSV"),
-        (f"a.png,1,2,{'c' * 200_000}", "line 2, is no CSV"),
+        ('"a.png,1,2,cell', "line 2, is not CSV"),
+        (f"a.png,1,2,{'c' * 200_000}", "line 2, is not CSV"),
     ],
 )
 def test_csv_refuses(tmp_path, rows, words):
@@ -114,16 +115,16 @@ def test_csv_refuses(tmp_path, rows, words):
 
 def test_a_negative_coordinate_is_a_number(tmp_path):
     path = written(tmp_path / "a.csv", "image,x,y\na.png,-1,2\n")
-    assert csv_points.read(path, None)[0].point_list == [(-1, 2, "object")]
+    assert labelled_xy(csv_points.read(path, None)[0]) == [(-1, 2, "object")]
 
 
 def test_encodings_that_are_none_are_told(tmp_path):
     path = written(tmp_path / "a.csv", "image,x,y\na.png,1,2\nZürich.png,1,2\n".encode("latin-1"))
-    assert told(path) == f"{path} is no utf-8 text (line 3): save it as UTF-8"
+    assert told(path) == f"{path} is not utf-8 text (line 3): save it as UTF-8"
     path = written(tmp_path / "a.csv", b"image,x,y\na.png,1,2\n\0")
     assert "zero bytes" in told(path)
     path = written(tmp_path / "a.csv", "image,x,y\na.png,1,2\n".encode("utf-16")[:-1])
-    assert "no utf-16 text" in told(path)
+    assert "not utf-16 text" in told(path)
 
 
 def test_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -155,8 +156,8 @@ def test_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
 def test_where_a_labelme_shape_is(tmp_path, kind, points, expected):
     path = written(tmp_path / "a.json", labelme_text([shape(kind, points)], imageHeight=30, imageWidth=40))
     [clicks] = labelme.read(path, None)
-    assert clicks.size == (30, 40)
-    assert clicks.point_list == ([(*expected, "cell")] if expected else [])
+    assert clicks.image_size == (30, 40)
+    assert labelled_xy(clicks) == ([(*expected, "cell")] if expected else [])
     assert clicks.dropped == ({} if expected else {"shape without a position": 1})
 
 
@@ -171,7 +172,7 @@ def test_labelme_names_images_relative_to_its_files(tmp_path):
     written(tmp_path / "notes" / "b.json", labelme_text([], "..\\photos\\b.png"))
     found = labelme.read(tmp_path / "notes", tmp_path / "photos")
     assert [clicks.image for clicks in found] == ["b.png", "day 1/a.png"]
-    assert "name its folder by --images" in told(tmp_path / "notes")
+    assert "name that folder by --images" in told(tmp_path / "notes")
     assert [c.image for c in labelme.read(tmp_path / "notes" / "day 1", None)] == ["a.png"]
 
 
@@ -215,9 +216,9 @@ def test_cvat_points_hold_many_objects_and_others_one(tmp_path):
     assert annotations.recognise(path) is cvat
     first, second = cvat.read(path, None)
     rims = [(3, 6), (2, 4.5), (7, 8), (4, 6), (2, 3)]
-    assert first.point_list == [(1.5, 2.5, "cell"), (3, 4, "cell"), *((x, y, "rim") for x, y in rims)]
+    assert labelled_xy(first) == [(1.5, 2.5, "cell"), (3, 4, "cell"), *((x, y, "rim") for x, y in rims)]
     assert first.dropped == {"shape without a position": 2, "unlabelled": 1}
-    assert second == Clicks("b.png", size=(3, 4))
+    assert second == Clicks("b.png", image_size=(3, 4))
     assert first.image == "s/a.png"
 
 
@@ -243,8 +244,8 @@ def test_entities_are_refused(tmp_path, doctype):
         (cvat_text('<image name="a.png"><points label="c" points="1,nan"/></image>'), "'nan' as y of a points"),
         (cvat_text('<image name="a.png"><points label="c" points="1;2"/></image>'), "'' as y of a points"),
         (cvat_text('<image name="a.png"><box label="c" xtl="1"/></image>'), "None as ytl of a box"),
-        (cvat_text("<image")[:60], "is no XML"),
-        ('<?xml version="1.0" encoding="klingon"?><annotations></annotations>', "is no XML"),
+        (cvat_text("<image")[:60], "is not XML"),
+        ('<?xml version="1.0" encoding="klingon"?><annotations></annotations>', "is not XML"),
     ],
 )
 def test_cvat_refuses(tmp_path, text, words):
@@ -277,7 +278,8 @@ def test_where_a_coco_object_is(tmp_path, category, fields, expected, dropped):
     path = written(tmp_path / "a.json", coco_text([coco_object(**fields)], [category]))
     assert annotations.recognise(path) is coco
     [clicks] = coco.read(path, None)
-    assert clicks == Clicks("a.png", [(x, y, "cell") for x, y in expected], (30, 40), Counter(dropped))
+    assert labelled_xy(clicks) == [(x, y, "cell") for x, y in expected]
+    assert (clicks.image, clicks.image_size, clicks.dropped) == ("a.png", (30, 40), Counter(dropped))
 
 
 @pytest.mark.parametrize(
@@ -286,11 +288,11 @@ def test_where_a_coco_object_is(tmp_path, category, fields, expected, dropped):
         (coco_object(image_id=8), "image_id 8 is not listed"),
         (coco_object(image_id=[]), "without image_id"),
         (coco_object(category_id=2), "category_id 2 is not listed"),
-        (coco_object(bbox=[1, 2, 3]), "bbox that are no list of 4 numbers each"),
+        (coco_object(bbox=[1, 2, 3]), "bbox that are not a list of 4 numbers each"),
         (coco_object(bbox=[1, 2, 3, float("nan")]), "nan as bbox"),
         (coco_object(bbox=[1, 2, 3, "1e999"]), "'1e999' as bbox"),
         (coco_object(bbox=[1, 2, 3, 10**400]), "as bbox; expected a finite number"),
-        (coco_object(keypoints=[1, 2]), "keypoints that are no list of 3"),
+        (coco_object(keypoints=[1, 2]), "keypoints that are not a list of 3"),
         (coco_object(keypoints=[True, 2, 2]), "True as keypoints"),
         (7, "annotations is a list; expected a list of objects"),
     ],
@@ -303,15 +305,15 @@ def test_the_name_of_a_class_is_printable(tmp_path):
     names = {" red \u0000\n cell\ud800": "red cell", 7: "7", "": None, "\u0007": None, None: None}
     shapes = [shape("point", [[1, 2]], label=name) for name in names]
     [clicks] = labelme.read(written(tmp_path / "a.json", labelme_text(shapes)), None)
-    assert [name for *_, name in clicks.point_list] == list(filter(None, names.values()))
+    assert [name for *_, name in labelled_xy(clicks)] == list(filter(None, names.values()))
     assert clicks.dropped == {"unlabelled": 3}
 
 
 def test_json_that_is_none_is_told(tmp_path):
     keys = '"images": 1, "annotations": 1, "categories": 1'
-    assert "is no JSON" in told(written(tmp_path / "a.json", "{" + keys))
+    assert "is not JSON" in told(written(tmp_path / "a.json", "{" + keys))
     assert "too deeply" in told(written(tmp_path / "a.json", "{" + keys + ', "a": ' + "[" * 100_000))
-    assert "is no JSON" in told(written(tmp_path / "a.json", "{" + keys + ', "a": ' + "1" * 5000 + "}"))
+    assert "is not JSON" in told(written(tmp_path / "a.json", "{" + keys + ', "a": ' + "1" * 5000 + "}"))
     assert "images is 1" in told(written(tmp_path / "a.json", "{" + keys + ', "annotations": [], "categories": []}'))
 
 
@@ -332,14 +334,14 @@ def test_single_red_pixels_are_dots_also_where_two_touch(tmp_path):
     assert annotations.recognise(tmp_path) is dots
     first, second = dots.read(tmp_path, None)
     assert first.image == "001cell.png"
-    assert first.point_list == [(x, y, "object") for x, y in [(0.5, 0.5), (7.5, 5.5), (8.5, 5.5), (29.5, 19.5)]]
-    assert second == Clicks("s/é .jpg", size=(20, 30))
+    assert labelled_xy(first) == [(x, y, "object") for x, y in [(0.5, 0.5), (7.5, 5.5), (8.5, 5.5), (29.5, 19.5)]]
+    assert second == Clicks("s/é .jpg", image_size=(20, 30))
 
 
 def test_drawn_dots_are_one_each(tmp_path):
     save_dots(tmp_path / "adots.png", [(3, 4), (10, 20)], disc=True)
     save_dots(tmp_path / "a.png", [])
-    assert dots.read(tmp_path, None)[0].point_list == [(4.5, 3.5, "object"), (20.5, 10.5, "object")]
+    assert labelled_xy(dots.read(tmp_path, None)[0]) == [(4.5, 3.5, "object"), (20.5, 10.5, "object")]
 
 
 def test_what_is_not_red_is_no_dot(tmp_path):
@@ -347,7 +349,7 @@ def test_what_is_not_red_is_no_dot(tmp_path):
     picture[0] = [(255, 255, 255), (127, 0, 0), (128, 127, 127), (255, 128, 0), (255, 0, 128), (0, 0, 0)]
     Image.fromarray(picture).save(tmp_path / "adots.png")
     save_dots(tmp_path / "a.png", [])
-    assert dots.read(tmp_path, None)[0].point_list == [(2.5, 0.5, "object")]
+    assert labelled_xy(dots.read(tmp_path, None)[0]) == [(2.5, 0.5, "object")]
 
 
 def test_a_dot_image_needs_one_image(tmp_path):
@@ -425,7 +427,7 @@ def give_clicks_or_one_line(module, path, data):
         assert clicks.image
         assert not clicks.image.startswith("/")
         assert ".." not in clicks.image.split("/")
-        assert all(np.isfinite((x, y)).all() and name for x, y, name in clicks.point_list)
+        assert all(np.isfinite((x, y)).all() and name for x, y, name in labelled_xy(clicks))
         assert all(number > 0 for number in clicks.dropped.values())
     assert len({clicks.image for clicks in found}) == len(found)
 

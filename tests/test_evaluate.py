@@ -435,8 +435,8 @@ def test_the_projects_own_data_set_with_classes_in_folders(tmp_path):
         ([""], "is empty"),
         (b"image,x,y\n\xff,1,1", "is not in UTF-8"),
         (b"image,x,y\na\0,1,1", "no split of the data"),
-        ([HEADER, "a" * 200_000 + ",1,1,car"], "is no CSV"),
-        ([HEADER, at(1, 1) + ",9"], "line 2: '9' stands beyond the header"),
+        ([HEADER, "a" * 200_000 + ",1,1,car"], "is not CSV"),
+        ([HEADER, at(1, 1) + ",9"], "line 2: '9' is beyond the header"),
     ],
 )
 def test_broken_predictions_are_one_line(trancos, tmp_path, capsys, lines, message):

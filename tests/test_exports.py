@@ -3,6 +3,7 @@ import math
 from xml.etree import ElementTree
 
 import pytest
+from helpers_data import labelled_xy
 
 from lcfcn.counting import exports
 from lcfcn.errors import UserError
@@ -81,9 +82,9 @@ def test_a_number_that_is_none_is_never_written():
 
 
 def assert_read_back(clicks, name, points, size):
-    assert (clicks.image, clicks.size, dict(clicks.dropped)) == (name, size, {})
-    assert [label for *_, label in clicks.point_list] == [label for *_, label in points]
-    for read, written in zip(clicks.point_list, points, strict=True):
+    assert (clicks.image, clicks.image_size, dict(clicks.dropped)) == (name, size, {})
+    assert [label for *_, label in labelled_xy(clicks)] == [label for *_, label in points]
+    for read, written in zip(labelled_xy(clicks), points, strict=True):
         assert read[:2] == pytest.approx(written[:2], abs=1e-6, rel=0)
 
 

@@ -15,7 +15,8 @@ from lcfcn.counting.drawing import TRUE_COLOUR
 from scripts import import_points
 from src.annotations import own_dataset
 from src.annotations.matching import ImageFolder
-from src.annotations.own_dataset import OwnImage, draw_splits, write_dataset
+from src.annotations.own_dataset import OwnImage, write_dataset
+from src.annotations.splits import draw_splits
 from src.datasets.points import Points
 
 HEIGHT, WIDTH = 30, 41
@@ -163,8 +164,8 @@ def points_of(dataset):
     """The points by image, of every image that splits.csv lists."""
     points = {image: [] for image in splits_of(dataset)}
     header, *rows = rows_of(dataset / "points.csv")
-    assert header == ["image", "x", "y", "class"]
-    for image, x, y, name in rows:
+    assert header in (["image", "x", "y", "class"], ["image", "x", "y", "class", "size"])
+    for image, x, y, name, *_ in rows:
         points[image].append((float(x), float(y), name))
     return points
 
@@ -269,7 +270,7 @@ def test_classes_are_chosen(photos, tmp_path, capsys):
     output = imported(capsys, photos, "-o", tmp_path / "own", "--classes", "rim")
     assert "Points    3: rim 3\nDropped   3 class not asked for\n" in output
     assert set(points_of(tmp_path / "own")) == set(TRUTH)
-    assert "'ring' is no class of the source: choose of cell, rim" in refused(
+    assert "'ring' is not a class of the source: choose from cell, rim" in refused(
         capsys, photos, "-o", tmp_path / "other", "--classes", "rim", "ring"
     )
 
@@ -336,7 +337,7 @@ def test_a_list_says_which_image_is_what(photos, tmp_path, capsys):
     assert splits_of(tmp_path / "own") == {PLAIN: "train", SPACED: "test"}
     assert "Left out  1 annotated images that --splits does not list\n" in output
     for row, words in {
-        "spare.png,train": "'spare.png' in line 2, which is no annotated image",
+        "spare.png,train": "'spare.png' in line 2, which is not an annotated image",
         "plain.png,exam": "the split 'exam' in line 2; expected one of train, val, test",
         "plain.png,val\nplain,val": "lists 'plain' twice, again in line 3",
     }.items():
@@ -382,7 +383,7 @@ def test_frames_of_a_video_share_a_split(tmp_path, capsys):
         assert len({(name[:2], split) for name, split in splits.items()}) == 4
     other = ["-o", tmp_path / "other", "--group-by"]
     assert "does not match 'v3_2.png'" in refused(capsys, source, *other, "w.")
-    assert "is no regular expression" in refused(capsys, source, *other, "(")
+    assert "is not a regular expression" in refused(capsys, source, *other, "(")
     assert "leave none of 12 images in 1 groups to train on" in refused(capsys, source, *other, "v")
 
 
@@ -390,7 +391,7 @@ def test_paths_that_are_none(photos, tmp_path, capsys):
     write_csv(photos)
     long = "x" * 300
     assert "there is no" in refused(capsys, tmp_path / long, "-o", tmp_path / "own")
-    assert "is no folder" in refused(capsys, photos, "-o", tmp_path / "own", "--images", tmp_path / long)
+    assert "is not a folder" in refused(capsys, photos, "-o", tmp_path / "own", "--images", tmp_path / long)
     assert "cannot be written" in refused(capsys, photos, "-o", tmp_path / long)
     assert "cannot be read" in refused(capsys, photos, "-o", tmp_path / "own", "--splits", tmp_path / long)
     assert os.listdir(tmp_path) == ["photos"]
@@ -416,14 +417,14 @@ def test_what_is_there_is_spared(photos, tmp_path, capsys):
     (foreign / "thesis.txt").write_text("mine")
     save_image(tmp_path / "album" / "images" / "a.png")  # nothing but a folder of that name
     for words in ([], ["--overwrite"]):
-        assert "holds other things than a dataset" in refused(capsys, photos, "-o", tmp_path / "album", *words)
-        assert "holds other things than a dataset" in refused(capsys, photos, "-o", foreign, *words)
+        assert "holds other things than a data set" in refused(capsys, photos, "-o", tmp_path / "album", *words)
+        assert "holds other things than a data set" in refused(capsys, photos, "-o", foreign, *words)
         assert "holds other things" in refused(capsys, photos, "-o", photos, *words)
-    assert "is no folder" in refused(capsys, photos, "-o", foreign / "thesis.txt")
+    assert "is not a folder" in refused(capsys, photos, "-o", foreign / "thesis.txt")
     (tmp_path / "own").mkdir()  # an empty folder may be used
     imported(capsys, photos, "-o", tmp_path / "own")
     before = snapshot(tmp_path)
-    assert "say --overwrite" in refused(capsys, photos, "-o", tmp_path / "own")
+    assert "add --overwrite" in refused(capsys, photos, "-o", tmp_path / "own")
     assert snapshot(tmp_path) == before
     imported(capsys, photos, "-o", tmp_path / "own", "--overwrite", "--classes", "rim", "--copy")
     assert {name for points in points_of(tmp_path / "own").values() for *_, name in points} == {"rim"}

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import scipy.io
 import tifffile
+from helpers_data import labelled_xy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -373,9 +374,9 @@ def found_by(module, source, images=None):
     folder = ImageFolder(root, {path for path in root.rglob("*") if is_annotation(path)})
     clicks_list = module.read(source, images)
     for clicks in clicks_list:
-        assert clicks.size in (None, (HEIGHT, WIDTH))
+        assert clicks.image_size in (None, (HEIGHT, WIDTH))
         assert not clicks.dropped
-    return {file.name: sorted(clicks.point_list) for file, clicks in match(clicks_list, folder)}
+    return {file.name: sorted(labelled_xy(clicks)) for file, clicks in match(clicks_list, folder)}
 
 
 def expected_of(writer):
@@ -420,7 +421,7 @@ def test_no_new_format_claims_real_data(shared):
 
 def test_real_crowds_are_read_as_the_data_set_reads_them(shared):
     part = shared / "data/ShanghaiTech/part_A/test_data"
-    found = {clicks.image: clicks.point_list for clicks in shanghaitech.read(part, None)}
+    found = {clicks.image: labelled_xy(clicks) for clicks in shanghaitech.read(part, None)}
     assert len(found) == 16
     truth = scipy.io.loadmat(part / "ground-truth/GT_IMG_12.mat")["image_info"][0, 0][0, 0][0]
     assert np.array_equal([click[:2] for click in found["images/IMG_12"]], truth)
@@ -432,11 +433,11 @@ def test_real_crowds_are_read_as_the_data_set_reads_them(shared):
 def test_a_format_without_any_class_has_one_and_else_what_has_none_is_dropped(tmp_path):
     unnamed, named = feature("Point", [1, 2], ""), feature("Point", [3, 4], "a")
     put(tmp_path / "a.geojson", json.dumps([unnamed]))
-    assert qupath.read(tmp_path, None)[0].point_list == [(1, 2, "object")]
+    assert labelled_xy(qupath.read(tmp_path, None)[0]) == [(1, 2, "object")]
     put(tmp_path / "b.geojson", json.dumps([named]))
     first, second = qupath.read(tmp_path, None)
-    assert (first.point_list, dict(first.dropped)) == ([], {"unlabelled": 1})
-    assert second.point_list == [(3, 4, "a")]
+    assert (labelled_xy(first), dict(first.dropped)) == ([], {"unlabelled": 1})
+    assert labelled_xy(second) == [(3, 4, "a")]
 
 
 def test_shapes_of_via(tmp_path):
@@ -450,7 +451,7 @@ def test_shapes_of_via(tmp_path):
     regions = [{"shape_attributes": s, "region_attributes": a} for s, a in zip(shapes, attributes, strict=True)]
     content = {"a": {"filename": "a.png", "regions": dict(enumerate(regions))}}  # numbered, as VIA 1 has them
     (clicks,) = via.read(put(tmp_path / "a.json", json.dumps(content)), None)
-    assert clicks.point_list == [(12, 21, "a"), (5, 6, "b"), (4, 2, "e")]
+    assert labelled_xy(clicks) == [(12, 21, "a"), (5, 6, "b"), (4, 2, "e")]
     assert dict(clicks.dropped) == {"shape without a position": 1}
 
 
@@ -460,7 +461,7 @@ def test_attributes_of_via_that_leave_the_class_open(tmp_path):
     point = {"name": "point", "cx": 1, "cy": 2}
     regions = [{"shape_attributes": point, "region_attributes": a} for a in attributes]
     (clicks,) = via.read(put(tmp_path / "a.json", json.dumps({"a": {"filename": "a.png", "regions": regions}})), None)
-    assert clicks.point_list == [(1, 2, "a")]
+    assert labelled_xy(clicks) == [(1, 2, "a")]
     assert dict(clicks.dropped) == {"unlabelled": 2}
 
 
@@ -480,17 +481,17 @@ def test_shapes_of_label_studio(tmp_path):
     (clicks,) = label_studio.read(label_studio_file(tmp_path, {"result": results}), None)
     # 50 % of 64 and 25 % of 32 are 32 and 8; a quarter turn clockwise about (10, 20) makes it 8 wide, to the left.
     centres = [(26, 24), (6, 36), (10, 20), (16, 4)]
-    assert np.allclose([click[:2] for click in clicks.point_list], centres, atol=1e-9)
-    assert [click[2] for click in clicks.point_list] == ["a", "a", "b", "b"]
+    assert np.allclose([click[:2] for click in labelled_xy(clicks)], centres, atol=1e-9)
+    assert [click[2] for click in labelled_xy(clicks)] == ["a", "a", "b", "b"]
     assert dict(clicks.dropped) == {"shape without a position": 1}
 
 
 def test_which_annotation_of_label_studio_counts(tmp_path):
     first, second = ({"result": [label_studio_result(x, 1, "a")]} for x in (8, 16))
     (clicks,) = label_studio.read(label_studio_file(tmp_path, first, second), None)
-    assert ([c[0] for c in clicks.point_list], sum(clicks.dropped.values())) == ([8], 1)
+    assert ([c[0] for c in labelled_xy(clicks)], sum(clicks.dropped.values())) == ([8], 1)
     (clicks,) = label_studio.read(label_studio_file(tmp_path, first, {**second, "ground_truth": True}), None)
-    assert [c[0] for c in clicks.point_list] == [16]
+    assert [c[0] for c in labelled_xy(clicks)] == [16]
     assert label_studio.read(label_studio_file(tmp_path, {**first, "was_cancelled": True}), None) == []
     assert label_studio.read(label_studio_file(tmp_path), None) == []
 
@@ -500,7 +501,7 @@ def test_parts_of_one_region_are_one_object(tmp_path):
     del shape["value"]["keypointlabels"]
     label = {**label_studio_result(8, 16, "a", "labels"), "id": "x"}
     (clicks,) = label_studio.read(label_studio_file(tmp_path, {"result": [shape, label]}), None)
-    assert clicks.point_list == [(8, 16, "a")]
+    assert labelled_xy(clicks) == [(8, 16, "a")]
 
 
 def test_the_digits_of_an_upload_stay_if_the_image_has_them(tmp_path):
@@ -516,8 +517,8 @@ def test_yolo_without_names_numbers_its_classes(tmp_path):
     put(tmp_path / "train/labels/a.txt", "1 0.5 0.25 0.1 0.1\n0 0.5 0.5 1 1\n")  # the latter is the whole image
     put(tmp_path / "valid/labels/a.txt", "")
     first, second = yolo.read(tmp_path, None)
-    assert (first.image, first.point_list) == ("train/images/a", [(32, 8, "class 1"), (32, 16, "class 0")])
-    assert (second.image, second.point_list) == ("valid/images/a", [])
+    assert (first.image, labelled_xy(first)) == ("train/images/a", [(32, 8, "class 1"), (32, 16, "class 0")])
+    assert (second.image, labelled_xy(second)) == ("valid/images/a", [])
 
 
 def test_yolo_takes_names_from_lines_and_images_from_elsewhere(tmp_path):
@@ -525,18 +526,18 @@ def test_yolo_takes_names_from_lines_and_images_from_elsewhere(tmp_path):
     put(tmp_path / "labels/a.txt", "1 0.5 0.25 0.1 0.1\n")
     put(tmp_path / "labels/classes.txt", "a\nb\n")
     (clicks,) = yolo.read(tmp_path / "labels", tmp_path / "photos")
-    assert clicks.point_list == [(32, 8, "b")]
+    assert labelled_xy(clicks) == [(32, 8, "b")]
     with pytest.raises(AnnotationError, match="--images"):
         yolo.read(tmp_path / "labels", None)
     (tmp_path / "labels/classes.txt").rename(tmp_path / "classes.txt")
     (clicks,) = yolo.read(tmp_path / "labels", tmp_path / "photos")
-    assert clicks.point_list == [(32, 8, "b")]
+    assert labelled_xy(clicks) == [(32, 8, "b")]
 
 
 def test_the_first_pixel_of_voc_is_1_1(tmp_path):
     box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>1</xmax><ymax>3</ymax></bndbox>"
     text = f"<annotation><filename>a.png</filename><object><name>a</name>{box}</object></annotation>"
-    assert voc.read(put(tmp_path / "a.xml", text), None)[0].point_list == [(0.5, 1.5, "a")]
+    assert labelled_xy(voc.read(put(tmp_path / "a.xml", text), None)[0]) == [(0.5, 1.5, "a")]
 
 
 def test_areas_of_imagej_count_from_the_corner_and_points_from_the_centre(tmp_path):
@@ -551,7 +552,7 @@ def test_areas_of_imagej_count_from_the_corner_and_points_from_the_centre(tmp_pa
     members.append(point_roi(7.5, 9.5).tobytes())
     source = put(tmp_path / "a.zip", zipped({f"{n}.roi": data for n, data in enumerate(members)}))
     (clicks,) = imagej.read(source, None)
-    assert [click[:2] for click in clicks.point_list] == [(3.5, 7), (3.5, 7), (3.25, 5), (7.5, 9.5)]
+    assert [click[:2] for click in labelled_xy(clicks)] == [(3.5, 7), (3.5, 7), (3.25, 5), (7.5, 9.5)]
     assert dict(clicks.dropped) == {"shape without a position": 1}
 
 
@@ -559,7 +560,7 @@ def test_a_multi_point_is_many_objects(tmp_path):
     roi = ImagejRoi.frompoints([[3, 8], [20, 4], [5, 6]])
     roi.roitype, roi.counters = ROI_TYPE.POINT, np.array([0, 0, 0], dtype=np.uint8)
     source = put(tmp_path / "a.roi", roi.tobytes())
-    assert imagej.read(source, None)[0].point_list == [
+    assert labelled_xy(imagej.read(source, None)[0]) == [
         (3.5, 8.5, "object"),
         (20.5, 4.5, "object"),
         (5.5, 6.5, "object"),
@@ -568,7 +569,7 @@ def test_a_multi_point_is_many_objects(tmp_path):
     roi.counter_positions = np.array([1, 1, 2], dtype=np.uint32)
     source.write_bytes(roi.tobytes())
     (clicks,) = imagej.read(source, None)
-    assert clicks.point_list == [(3.5, 8.5, "counter 0"), (20.5, 4.5, "counter 2")]
+    assert labelled_xy(clicks) == [(3.5, 8.5, "counter 0"), (20.5, 4.5, "counter 2")]
     assert dict(clicks.dropped) == {"on another slice than the first": 1}
 
 
@@ -576,8 +577,8 @@ def test_results_of_areas_are_centroids_and_labels_name_images(tmp_path):
     rows = [["", "Label", "Area", "X", "Y", "Slice", "Frame"], [1, "a.tif:0001", 0, 3, 8, 1, 1]]
     rows += [[2, "a.tif:0002", 12, 3, 8, 1, 1], [3, "b.tif", 0, 1, 2, 2, 1], [4, "b.tif", 0, 1, 2, 1, 2]]
     first, second = imagej.read(put(tmp_path / "Results.csv", table(rows)), None)
-    assert (first.image, first.point_list) == ("a.tif", [(3.5, 8.5, "object"), (3, 8, "object")])
-    assert (second.image, second.point_list, sum(second.dropped.values())) == ("b.tif", [], 2)
+    assert (first.image, labelled_xy(first)) == ("a.tif", [(3.5, 8.5, "object"), (3, 8, "object")])
+    assert (second.image, labelled_xy(second), sum(second.dropped.values())) == ("b.tif", [], 2)
 
 
 def test_a_file_with_imagejs_own_name_belongs_to_its_folders_image(tmp_path):
@@ -596,7 +597,7 @@ def test_results_belong_to_the_only_image(tmp_path):
 def test_napari_takes_the_first_slice(tmp_path):
     source = put(tmp_path / "a.csv", "index,axis-0,axis-1,axis-2\n0,0,8,3\n1,1,8,3\n2,0.4,6,5\n")
     (clicks,) = napari.read(source, None)
-    assert clicks.point_list == [(3.5, 8.5, "object"), (5.5, 6.5, "object")]
+    assert labelled_xy(clicks) == [(3.5, 8.5, "object"), (5.5, 6.5, "object")]
     assert dict(clicks.dropped) == {"on another slice than the first": 1}
     put(source, "index,shape-type,vertex-index,axis-0,axis-1\n0,path,0,1,2\n")
     with pytest.raises(AnnotationError, match="shapes"):
@@ -612,13 +613,13 @@ def test_shapes_of_qupath(tmp_path):
         {**feature("Point", [1, 2], ""), "properties": {"classification": {"names": ["a", "b"]}}},
     ]
     (clicks,) = qupath.read(put(tmp_path / "a.geojson", json.dumps({"type": "x", "features": features})), None)
-    assert clicks.point_list == [(3, 1, "a"), (5, 5, "a"), (1, 2, "a: b")]
+    assert labelled_xy(clicks) == [(3, 1, "a"), (5, 5, "a"), (1, 2, "a: b")]
     assert dict(clicks.dropped) == {"shape without a position": 1}
 
 
 def test_nwpu_takes_boxes_where_there_are_no_points(tmp_path):
     content = {"img_id": "1.jpg", "human_num": 1, "boxes": [[2, 4, 6, 10]], "points": []}
-    assert nwpu.read(put(tmp_path / "jsons/1.json", json.dumps(content)), None)[0].point_list == [(4, 7, "person")]
+    assert labelled_xy(nwpu.read(put(tmp_path / "jsons/1.json", json.dumps(content)), None)[0]) == [(4, 7, "person")]
 
 
 def test_a_ring_is_clicked_inside_and_a_palette_holds_labels(tmp_path):
@@ -630,7 +631,7 @@ def test_a_ring_is_clicked_inside_and_a_palette_holds_labels(tmp_path):
     image = Image.fromarray(labels, mode=None)
     image.putpalette(list(range(255, -1, -1)) * 3)
     image.save(tmp_path / "a_mask.png")
-    points = [(x, y) for x, y, _ in masks.read(tmp_path, None)[0].point_list]
+    points = [(x, y) for x, y, _ in labelled_xy(masks.read(tmp_path, None)[0])]
     assert points[0] == (2.5, 1.5)
     assert labels[int(points[1][1]), int(points[1][0])] == 7
     assert masks.is_annotation(tmp_path / "a_mask.png")
@@ -710,7 +711,7 @@ def test_the_good_file_is_read(key, tmp_path):
     source = put(tmp_path / name, data)
     assert module.recognises(source)
     (clicks,) = module.read(source, None)
-    assert len(clicks.point_list) == 1
+    assert len(labelled_xy(clicks)) == 1
 
 
 @pytest.mark.parametrize("key", [key for key in SAMPLES if key not in ("yolo",)])
@@ -815,7 +816,7 @@ def test_a_class_beyond_the_names_is_told(tmp_path):
     save_images(tmp_path, ["a.png"])
     put(tmp_path / "data.yaml", "names: [a]")
     source = put(tmp_path / "a.txt", "1 0.1 0.1 0.1 0.1")
-    tells(yolo, source, "named")
+    tells(yolo, source, "have a name")
     for text in ("names: [", "names: {1: a}", "names:", "names: [2001-99-99]", "!!python/object/apply:os.getcwd []"):
         put(tmp_path / "data.yaml", text)
         with pytest.raises(AnnotationError, match=r"data\.yaml"):
@@ -850,7 +851,7 @@ def survives(module, name, data):
         for clicks in found:
             assert not clicks.image.startswith("/")
             assert ".." not in clicks.image.split("/")
-            assert all(np.isfinite(click[:2]).all() and click[2] for click in clicks.point_list)
+            assert all(np.isfinite(click[:2]).all() and click[2] for click in labelled_xy(clicks))
 
 
 def read_or_complaint(module, path):

@@ -174,7 +174,7 @@ HEAD = "image,x,y,class\n"
         (HEAD + "a.png,1,2,\n", ["line 2: class is ''; expected a name"]),
         (HEAD + "a.png,1,2,cell\na.png,1,2\n", ["line 3: class is ''"]),
         (HEAD + "   \na.png,1,2,cell\nelse.png,1,2,cell\n", ["line 4", "'else.png'"]),
-        (HEAD + f"{'a' * 200_000},1,2,cell\n", ["line 2, is no CSV"]),
+        (HEAD + f"{'a' * 200_000},1,2,cell\n", ["line 2, is not CSV"]),
         (HEAD + "a.png,1,2,cell\na.png,1,2,cell,9,9\n", ["points.csv", "line 3"]),
         (HEAD + "a.png,1,2,cell,debris\n", ["line 2", "'debris'", "quotes"]),
         (HEAD + "a.png,1,2,cell,\na, b.png,1,2,cell\n", ["line 3", "'cell'", "quotes"]),

@@ -1,4 +1,4 @@
-"""Clicks from the files that annotation tools write: one module a format, a registry, and who is it."""
+"""Read clicks from the files that annotation tools write. Each format is a module, and a registry lists them all."""
 
 import os
 from pathlib import Path
@@ -43,12 +43,12 @@ FORMATS: tuple[ModuleType, ...] = (
 
 
 def recognise(path: Path) -> ModuleType:
-    """The format of a file or folder, by what is in it.
+    """Return the format of a file or folder, recognised by its content.
 
     Raises
     ------
     AnnotationError
-        If there is no such path, or none or several of the formats fit.
+        If there is no such path, or if no format fits, or several do.
     """
     if not os.path.exists(path):
         raise AnnotationError(f"there is no {path}; expected a file or folder of annotations: check the path")
@@ -59,4 +59,6 @@ def recognise(path: Path) -> ModuleType:
         known = ", ".join(module.NAME for module in FORMATS)
         raise AnnotationError(f"{path} holds no annotations of a known format; expected one of: {known}")
     names = " and ".join(module.NAME for module in fitting)
-    raise AnnotationError(f"{path} fits several formats ({names}): name the file, or part the folder")
+    raise AnnotationError(
+        f"{path} fits several formats ({names}): name one file, or move the others into another folder"
+    )

@@ -1,16 +1,16 @@
-"""What all readers of annotations share: the clicks they give, and how they take files that may be broken or hostile.
+"""Clicks as the readers of annotations return them, and safe ways to read files that may be broken or hostile.
 
 A format is a module of this package with
 
 - `NAME`, a str for people;
-- `recognises(path: Path) -> bool`, by content and cheaply, of a file or a folder; it never raises;
-- `read(path: Path, images: Path | None) -> list[Clicks]`, one entry per annotated image in the order of the source,
-  with an empty `point_list` where there is no object; `images` is the folder that --images named;
-- and, only where annotations are images themselves, `is_annotation(path: Path) -> bool`, by name: they are none of the
-  images that could be annotated.
+- `recognises(path: Path) -> bool`, which looks at the content of a file or a folder, is quick and never raises;
+- `read(path: Path, images: Path | None) -> list[Clicks]`, one entry for each annotated image in the order of the
+  source, with an empty `xy` where the image has no object; `images` is the folder that --images names;
+- and, only where annotations are images themselves, `is_annotation(path: Path) -> bool`, which tells by the name that
+  an image file is an annotation and cannot be annotated itself.
 
-Coordinates are those of the image as viewers show it, EXIF rotation applied: 0-based floats, (0, 0) the top-left corner
-of the first pixel. Whatever has an extent (a box, polygon, circle, mask) is clicked in the centre of its bounding box.
+Coordinates are those of the image as viewers show it, with EXIF rotation applied: 0-based floats (x, y), where (0, 0)
+is the top-left corner of the first pixel. `src.annotations.shapes` turns boxes, polygons and masks into one click each.
 """
 
 import json
@@ -18,26 +18,28 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from lcfcn.errors import UserError
+from src.annotations.shapes import Place
 from src.readers.tables import read_rows
 
 MAX_BYTES = 1_000_000_000
-"""Larger files are refused before they are read."""
+"""Files with more bytes are refused before they are read."""
 MAX_OBJECTS = 5_000_000
-"""A source with more objects is refused; the largest public crowd sets have two million."""
+"""A source with more objects is refused. The largest public crowd data sets have two million."""
 MAX_NAME = 1000
 """The longest name of an image or a class, in characters."""
 
 DEFAULT_CLASS = "object"
-"""The class of each object where the format has none."""
+"""The class of all objects where the source names no class."""
 
 UNLABELLED = "unlabelled"
 HIDDEN = "hidden"
@@ -47,47 +49,72 @@ BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"
 
 
 class AnnotationError(UserError):
-    """A source of annotations that is unknown, incomplete or damaged, told in one line that names the file."""
+    """A source of annotations is unknown, incomplete or damaged. The message is one line and names the file."""
+
+
+class Click(NamedTuple):
+    """One object: `x` and `y` in pixels, the name of its class, and its `size` if the source knows it.
+
+    The size is the object's diameter in pixels, see `src.annotations.shapes`.
+    """
+
+    x: float
+    y: float
+    class_name: str
+    size: float | None = None
 
 
 @dataclass(frozen=True)
 class Clicks:
     """One annotated image.
 
-    `image` is its name as the source gives it, a posix path that may hold folders and never climbs; `point_list` holds
-    (x, y, class name); `size` is (height, width) if the source tells; `dropped` counts what was left out, by reason.
+    Attributes
+    ----------
+    image : str
+        The image's name in the source: a posix path, which may hold folders and has no "..".
+    xy : list of Click
+        The objects.
+    image_size : (int, int) or None
+        Height and width of the image, if the source gives them.
+    dropped : Counter
+        How many objects were left out, by reason.
     """
 
     image: str
-    point_list: list[tuple[float, float, str]] = field(default_factory=list)
-    size: tuple[int, int] | None = None
+    xy: list[Click] = field(default_factory=list)
+    image_size: tuple[int, int] | None = None
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def add(self, position: tuple[float, float] | None, class_name: str) -> None:
-        """Add an object, or count it as dropped if it has no position or no class."""
-        if position is None:
-            self.dropped[NO_POSITION] += 1
-        elif not class_name:
-            self.dropped[UNLABELLED] += 1
+    def add(self, place: Place | None, class_name: str) -> None:
+        """Add an object, or count it as dropped if it has no place or no class."""
+        if class_name or place is None:
+            self.add_unsettled(place, class_name)
         else:
-            self.point_list.append((*position, class_name))
+            self.dropped[UNLABELLED] += 1
+
+    def add_unsettled(self, place: Place | None, class_name: str) -> None:
+        """Add an object whose class may be "", for `src.annotations.common.settle_classes` to decide on."""
+        if place is None:
+            self.dropped[NO_POSITION] += 1
+        else:
+            self.xy.append(Click(place.x, place.y, class_name, place.size))
 
 
-def entry(found: dict[str, Clicks], image: str, size: tuple[int, int] | None = None) -> Clicks:
-    """The entry of an image in `found`, which is made when the image is named first."""
+def entry(found: dict[str, Clicks], image: str, image_size: tuple[int, int] | None = None) -> Clicks:
+    """Return the entry of an image in `found`, and make it if there is none yet."""
     if image not in found:
-        found[image] = Clicks(image, size=size)
+        found[image] = Clicks(image, image_size=image_size)
     return found[image]
 
 
 def check_amount(number: int, path: Path) -> None:
-    """AnnotationError if a source has too many objects; readers ask while they read."""
+    """Raise `AnnotationError` if a source has too many objects. Readers call this while they read."""
     if number > MAX_OBJECTS:
         raise AnnotationError(f"{path} has more than {MAX_OBJECTS:,} objects: split it, and import the parts")
 
 
 def read_bytes(path: Path) -> bytes:
-    """A whole file, unless it is too large."""
+    """Return the bytes of a file; raise `AnnotationError` if it is too large or cannot be read."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -98,64 +125,70 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """A whole text file: UTF-8, or what its byte order mark says."""
+    """Return the text of a file, decoded as UTF-8 or as its byte order mark says."""
     data = read_bytes(path)
     encoding = next((name for mark, name in BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise AnnotationError(f"{path} is no {encoding} text (line {line}): save it as UTF-8") from None
+        raise AnnotationError(f"{path} is not {encoding} text (line {line}): save it as UTF-8") from None
     if not text.strip():
         raise AnnotationError(f"{path} is empty: export it again")
     if "\0" in text:
-        raise AnnotationError(f"{path} holds zero bytes, so it is no UTF-8 text: save it as UTF-8")
+        raise AnnotationError(f"{path} holds zero bytes, so it is not UTF-8 text: save it as UTF-8")
     return text
 
 
 def read_table(
     path: Path, columns: Mapping[str, tuple[str, ...]], needed: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """`src.readers.tables.read_rows` of a file, unless it has too many rows."""
+    """Read the rows of a CSV file, see `src.readers.tables.read_rows`; raise `AnnotationError` if it has too many."""
     text = read_text(path).lstrip("\r\n")
     check_amount(max(map(text.count, "\r\n")) - 1, path)
     return read_rows(text, path, columns, needed, AnnotationError)
 
 
 def parse_json(path: Path) -> object:
-    """What a JSON file holds."""
+    """Return the content of a JSON file; raise `AnnotationError` if it is not JSON."""
     try:
         return json.loads(read_text(path))
     except RecursionError:
-        raise AnnotationError(f"{path} is nested too deeply for JSON of annotations: export it again") from None
+        raise AnnotationError(f"{path} is nested too deeply for annotations: export it again") from None
     except AnnotationError:
         raise
     except ValueError as error:  # JSONDecodeError, and a number of thousands of digits
-        raise AnnotationError(f"{path} is no JSON ({_short(error)}): export it again") from None
+        raise AnnotationError(f"{path} is not JSON ({_short(error)}): export it again") from None
 
 
 def parse_xml(path: Path) -> Element:
-    """The root of an XML file; document types and entities, which can be bombs or name other files, are refused."""
+    """Return the root of an XML file.
+
+    Document types and entities are refused, because they can fill the memory or read other files.
+    """
     data = read_bytes(path)
     try:
         return fromstring(data, forbid_dtd=True)
     except DefusedXmlException:
         raise AnnotationError(
-            f"{path} declares a document type or entities, which annotations never need: take <!DOCTYPE ...> out"
+            f"{path} declares a document type or entities, which annotations never need: remove <!DOCTYPE ...>"
         ) from None
-    except (ParseError, ValueError, LookupError) as error:  # the latter two for what it says of its encoding
-        raise AnnotationError(f"{path} is no XML ({_short(error)}): export it again") from None
+    except (ParseError, ValueError, LookupError) as error:  # the last two come from an unknown encoding
+        raise AnnotationError(f"{path} is not XML ({_short(error)}): export it again") from None
 
 
 def files_of(path: Path, *suffixes: str) -> list[Path]:
-    """The file itself, or those of a folder and its sub-folders with one of the suffixes (lower case), sorted."""
+    """Return the file itself, or the files of a folder and its sub-folders with one of the suffixes, sorted.
+
+    The suffixes are lower case and match any case.
+    """
     if not os.path.isdir(path):  # unlike Path's own it never raises
         return [path] if path.suffix.lower() in suffixes and os.path.isfile(path) else []
     return sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and os.path.isfile(file))
 
 
 def has_keys(path: Path, *keys: str) -> bool:
-    """Whether a JSON file has each of the keys, at any depth and in any order; never raises, parses nothing."""
+    """Whether a JSON file has each of the keys, at any depth and in any order. It never raises and parses nothing."""
     try:
         text = read_text(path)
     except AnnotationError:
@@ -164,7 +197,7 @@ def has_keys(path: Path, *keys: str) -> bool:
 
 
 def first_line(path: Path) -> str:
-    """The first line of a text file that is not blank, "" where there is none; never raises."""
+    """Return the first line of a text file that is not blank, or "" if there is none. It never raises."""
     try:
         with path.open("rb") as file:
             data = file.read(1 << 16)
@@ -175,15 +208,16 @@ def first_line(path: Path) -> str:
 
 
 def image_name(value: object, path: Path) -> str:
-    """The name of an image as a posix path, from `value` in the file `path`; one that climbs is refused.
+    """Return the name of an image as a posix path, from `value` in the file `path`.
 
-    Backslashes count as slashes: Windows wrote them.
+    A backslash counts as a slash, because Windows writes it so. A name that leads out of the folder of images raises
+    `AnnotationError`.
     """
     if not isinstance(value, str) or not value.strip():
         raise AnnotationError(f"{path} names an image {_short(value)}; expected a file name: fix it")
     posix = value.strip().replace("\\", "/")
     if len(posix) > MAX_NAME or not posix.isprintable():
-        raise AnnotationError(f"{path} names an image {_short(value)}, which is no file name: fix it")
+        raise AnnotationError(f"{path} names an image {_short(value)}, which is not a file name: fix it")
     parts = PurePosixPath(posix).parts
     if posix.startswith("/") or PureWindowsPath(posix).drive or ".." in parts or not parts:
         raise AnnotationError(
@@ -194,7 +228,7 @@ def image_name(value: object, path: Path) -> str:
 
 
 def class_name(value: object) -> str:
-    """The name of a class on one line, "" if there is none."""
+    """Return the name of a class on one line, or "" if there is none."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     text = str(value) if isinstance(value, str) or abs(value) < 2**63 else ""
@@ -203,7 +237,7 @@ def class_name(value: object) -> str:
 
 
 def number(value: object, path: Path, what: str) -> float:
-    """A finite number from a file; `what` says in the error which one, such as "x of line 3"."""
+    """Return a finite number from a file. `what` names it in the error, such as "x of line 3"."""
     try:
         result = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -214,7 +248,7 @@ def number(value: object, path: Path, what: str) -> float:
 
 
 def image_size_of(height: object, width: object) -> tuple[int, int] | None:
-    """(height, width) if a source tells both as whole numbers, else None."""
+    """Return (height, width) if a source gives both as whole numbers above 0, else None."""
     try:
         size = int(str(height)), int(str(width))
     except ValueError:
@@ -222,18 +256,13 @@ def image_size_of(height: object, width: object) -> tuple[int, int] | None:
     return size if min(size) > 0 else None
 
 
-def box_centre(vertices: Iterable[tuple[float, float]]) -> tuple[float, float]:
-    """(x, y) of the centre of the bounding box of vertices, one or more."""
-    xs, ys = zip(*vertices, strict=True)
-    return min(xs) / 2 + max(xs) / 2, min(ys) / 2 + max(ys) / 2
-
-
 def read_each(
     path: Path, suffixes: tuple[str, ...], fits: Callable[[Path], bool], read_one: Callable[[Path], list[Clicks]]
 ) -> list[Clicks]:
-    """What `read_one` gives of the file, or of all files of a folder that end so; each must fit.
+    """Read the file, or all files of a folder with these suffixes, by `read_one`.
 
-    A file that doesn't fit is an error: it may be a damaged one, whose image would silently count as not annotated.
+    A file that does not fit the format is an error. It may be a damaged one, whose image would silently count as not
+    annotated.
     """
     found: dict[str, tuple[Path, Clicks]] = {}
     for file in files_of(path, *suffixes):
@@ -244,19 +273,19 @@ def read_each(
                 other = found[clicks.image][0]
                 raise AnnotationError(f"{other} and {file} both annotate {clicks.image}: name one file, or join them")
             found[clicks.image] = file, clicks
-        check_amount(sum(len(clicks.point_list) for _, clicks in found.values()), path)
+        check_amount(sum(len(clicks.xy) for _, clicks in found.values()), path)
     return [clicks for _, clicks in found.values()]
 
 
 def mappings(value: object, path: Path, what: str) -> Iterator[dict]:
-    """The members of a JSON list, each of which must be an object."""
+    """Yield the members of a JSON list; raise `AnnotationError` unless each of them is an object."""
     if not isinstance(value, list) or not all(isinstance(member, dict) for member in value):
         raise AnnotationError(f"{path}: {what} is {_short(value)}; expected a list of objects: export it again")
     yield from value
 
 
 def _short(value: object) -> str:
-    """A value in few characters, for a message; what is nested is not looked into."""
+    """Return a value in few characters, for a message, without looking into lists and objects."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     text = " ".join(str(value).split()) if isinstance(value, Exception) else repr(value)

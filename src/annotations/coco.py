@@ -1,8 +1,9 @@
-"""COCO JSON. Each image of its list counts as annotated.
+"""COCO JSON. Each image in its list of images counts as annotated.
 
-Where a category declares no keypoints or one, each keypoint with v > 0 is an object. Where it declares several, or no
-keypoint is visible, the annotation is one object: a pose in the centre of its box, or of the box around its visible
-keypoints or its polygons. A crowd (iscrowd) is several objects without single positions, and dropped.
+If a category declares one keypoint or none, each keypoint with v > 0 is an object. If a category declares several, or
+no keypoint is visible, the annotation is one object: it is clicked at the centre of its box, or else of the box around
+its visible keypoints or its polygons. The box or the polygons give its size. A crowd (iscrowd) stands for several
+objects without positions, and is dropped.
 """
 
 from collections import Counter
@@ -13,7 +14,6 @@ from src.annotations.base import (
     NO_POSITION,
     AnnotationError,
     Clicks,
-    box_centre,
     check_amount,
     class_name,
     entry,
@@ -26,11 +26,11 @@ from src.annotations.base import (
     parse_json,
     read_each,
 )
+from src.annotations.shapes import XY, Place, box_centre, place_of_box, place_of_polygons
 
 NAME = "COCO JSON"
 KEYS = ("images", "annotations", "categories")
 CROWD = "crowd without single positions"
-Position = tuple[float, float]
 
 
 def recognises(path: Path) -> bool:
@@ -39,14 +39,14 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The clicks of each image of the list."""
+    """Read the clicks of each image of the list."""
     return read_each(path, (".json",), lambda file: has_keys(file, *KEYS), _read_file)
 
 
 def _read_file(path: Path) -> list[Clicks]:
     data = parse_json(path)
     if not isinstance(data, dict):
-        raise AnnotationError(f"{path} holds no COCO object: export it again")
+        raise AnnotationError(f"{path} is not a COCO file; expected a JSON object: export it again")
     categories = {_id(c, "id", path): c for c in mappings(data.get("categories"), path, "categories")}
     found: dict[str, Clicks] = {}
     by_id: dict[str | int, Clicks] = {}
@@ -58,11 +58,11 @@ def _read_file(path: Path) -> list[Clicks]:
         clicks = _named(by_id, annotation, "image_id", path)
         known = annotation.get("category_id") is not None
         category = _named(categories, annotation, "category_id", path) if known else {}
-        positions, clicks_dropped = _positions(annotation, _declared(category), path)
-        clicks.dropped.update(clicks_dropped)
-        for position in positions:
-            clicks.add(position, class_name(category.get("name")))
-        amount += len(positions)
+        places, dropped = _places(annotation, _declared(category), path)
+        clicks.dropped.update(dropped)
+        for place in places:
+            clicks.add(place, class_name(category.get("name")))
+        amount += len(places)
         check_amount(amount, path)
     return list(found.values())
 
@@ -82,48 +82,55 @@ def _named(members: dict, annotation: dict, key: str, path: Path) -> object:
 
 
 def _declared(category: dict) -> int:
-    """How many keypoints each object of a category has."""
+    """Return how many keypoints each object of a category has."""
     names = category.get("keypoints")
     return len(names) if isinstance(names, list) else 0
 
 
-def _positions(annotation: dict, n_declared: int, path: Path) -> tuple[list[Position], Counter[str]]:
-    """Where the objects of an annotation are, and what of it was dropped."""
+def _places(annotation: dict, n_declared: int, path: Path) -> tuple[list[Place], Counter[str]]:
+    """Return the places of the objects of an annotation, and how many objects are dropped, by reason."""
     if annotation.get("iscrowd") in (1, True):
         return [], Counter({CROWD: 1})
     keypoints, n_hidden = _keypoints(annotation.get("keypoints"), path)
     if keypoints and n_declared <= 1:
-        return keypoints, Counter({HIDDEN: n_hidden} if n_hidden else {})
-    vertices = _box(annotation.get("bbox"), path) or keypoints or _polygons(annotation.get("segmentation"), path)
-    if vertices:
-        return [box_centre(vertices)], Counter()
-    return [], Counter({HIDDEN if n_hidden else NO_POSITION: 1})
+        return [Place(x, y) for x, y in keypoints], Counter({HIDDEN: n_hidden} if n_hidden else {})
+    place = _place_of_box(annotation.get("bbox"), path)
+    if place is None and keypoints:
+        place = Place(*box_centre(keypoints))
+    if place is None:
+        place = place_of_polygons(_polygons(annotation.get("segmentation"), path))
+    if place is None:
+        return [], Counter({HIDDEN if n_hidden else NO_POSITION: 1})
+    return [place], Counter()
 
 
-def _keypoints(values: object, path: Path) -> tuple[list[Position], int]:
-    """Those with v > 0 of a flat list of x, y, v, and how many others there are."""
+def _keypoints(values: object, path: Path) -> tuple[list[XY], int]:
+    """Return the keypoints with v > 0 of a flat list of x, y, v, and the number of the others."""
     numbers = _numbers(values, 3, "keypoints", path)
     visible = [(x, y) for x, y, v in numbers if v > 0]
     return visible, len(numbers) - len(visible)
 
 
-def _box(values: object, path: Path) -> list[Position]:
-    """Two corners of [x, y, width, height]."""
-    corners = [((x, y), (x + w, y + h)) for x, y, w, h in _numbers(values, 4, "bbox", path)]
-    return list(corners[0]) if corners else []
+def _place_of_box(values: object, path: Path) -> Place | None:
+    """Return the place of [x, y, width, height], None if there is no box."""
+    boxes = _numbers(values, 4, "bbox", path)
+    if not boxes:
+        return None
+    x, y, width, height = boxes[0]
+    return place_of_box(x, y, x + width, y + height)
 
 
-def _polygons(values: object, path: Path) -> list[Position]:
-    """All vertices of a segmentation that is polygons, not runs."""
+def _polygons(values: object, path: Path) -> list[list[XY]]:
+    """Return the polygons of a segmentation; a segmentation of runs has none."""
     polygons = values if isinstance(values, list) else []
-    return [(x, y) for polygon in polygons for x, y in _numbers(polygon, 2, "segmentation", path)]
+    return [[(x, y) for x, y in _numbers(polygon, 2, "segmentation", path)] for polygon in polygons]
 
 
 def _numbers(values: object, each: int, what: str, path: Path) -> list[list[float]]:
-    """A flat list of numbers in groups of `each`; none where there is no list."""
+    """Return a flat list of numbers in groups of `each`; nothing comes of a value that is not there."""
     if values is None:
         return []
     if not isinstance(values, list) or len(values) % each:
-        raise AnnotationError(f"{path} has {what} that are no list of {each} numbers each: export it again")
+        raise AnnotationError(f"{path} has {what} that are not a list of {each} numbers each: export it again")
     numbers = [number(value, path, what) for value in values]
     return [numbers[start : start + each] for start in range(0, len(numbers), each)]

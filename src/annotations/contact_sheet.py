@@ -1,4 +1,4 @@
-"""One picture of many annotated images, so that a mix-up of x and y or of images is seen at once."""
+"""One picture of many annotated images, so that swapped x and y or swapped images are seen at once."""
 
 from collections import Counter
 
@@ -11,17 +11,17 @@ from src.annotations.own_dataset import OwnImage
 
 MAX_IMAGES, N_COLUMNS = 12, 4
 CELL = 420
-"""The side of the square that an image gets, in pixels."""
+"""The side of the square for each image, in pixels."""
 
 
 def contact_sheet(images: list[OwnImage]) -> np.ndarray:
-    """Up to 12 images, spread evenly over the list, with their clicks; those with clicks are preferred.
+    """Draw up to 12 images with their clicks, spread evenly over the list, and over those that have clicks if any do.
 
     Returns
     -------
     sheet : (H, W, 3) uint8 ndarray
     """
-    chosen = [image for image in images if image.point_list] or images
+    chosen = [image for image in images if image.xy] or images
     places = np.linspace(0, len(chosen) - 1, min(MAX_IMAGES, len(chosen))).round().astype(int)
     cells = [_cell(chosen[place]) for place in places]
     n_columns = min(N_COLUMNS, len(cells))
@@ -31,15 +31,15 @@ def contact_sheet(images: list[OwnImage]) -> np.ndarray:
 
 
 def _cell(image: OwnImage) -> np.ndarray:
-    """(CELL, CELL, 3) uint8: the image made as small as it must be, its clicks and its name."""
+    """Return one image, shrunk if it is too large, with its clicks and its name, (CELL, CELL, 3) uint8."""
     pixels = read_image(image.file)
     factor = min(1.0, CELL / max(pixels.shape[:2]))
     height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
     small = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
-    rows_cols = np.array([(y, x) for x, y, _ in image.point_list], dtype=float).reshape(-1, 2)
-    counts = Counter(name for *_, name in image.point_list)
+    point_list = np.array([(click.y, click.x) for click in image.xy], dtype=float).reshape(-1, 2)
+    counts = Counter(click.class_name for click in image.xy)
     caption = f"{image.name}: " + (", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "no object")
-    picture = Image.fromarray(marked(small, rows_cols * (height, width) / pixels.shape[:2], TRUE_COLOUR, caption))
+    picture = Image.fromarray(marked(small, point_list * (height, width) / pixels.shape[:2], TRUE_COLOUR, caption))
     picture.thumbnail((CELL, CELL))
     cell = Image.new("RGB", (CELL, CELL), (20, 20, 20))
     cell.paste(picture, ((CELL - picture.width) // 2, (CELL - picture.height) // 2))

@@ -1,4 +1,9 @@
-"""CVAT for images XML 1.1. One <points> may hold many objects; an image without shapes has no object."""
+"""CVAT for images XML 1.1. An image without shapes has no object.
+
+One <points> may hold many objects, and each of its points is one. Boxes, polygons, ellipses and masks are clicked at
+the centre of their boxes and give a size; a skeleton is clicked at the centre of its visible joints. The runs of a mask
+count pixels row by row in its box, the background first ("XML annotation format" in CVAT's documentation).
+"""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +13,6 @@ from xml.etree.ElementTree import Element
 from src.annotations.base import (
     AnnotationError,
     Clicks,
-    box_centre,
     check_amount,
     class_name,
     entry,
@@ -19,11 +23,19 @@ from src.annotations.base import (
     parse_xml,
     read_each,
 )
+from src.annotations.shapes import (
+    XY,
+    Place,
+    box_centre,
+    disc_diameter,
+    place_of_box,
+    place_of_ellipse,
+    place_of_polygons,
+)
 
 NAME = "CVAT for images XML 1.1"
 ROOT = re.compile(rb"<annotations[\s>/]")
 NOT_SHAPES = ("tag",)
-Position = tuple[float, float]
 
 
 def recognises(path: Path) -> bool:
@@ -32,7 +44,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The clicks of each image: of <points> each, of others the centre of what they bound, of a skeleton one."""
+    """Read the clicks of each image."""
     return read_each(path, (".xml",), _fits, _read_file)
 
 
@@ -47,7 +59,7 @@ def _fits(path: Path) -> bool:
 def _read_file(path: Path) -> list[Clicks]:
     root = parse_xml(path)
     if root.tag != "annotations" or root.find("track") is not None:
-        raise AnnotationError(f"{path} is no list of images: export it from CVAT as 'CVAT for images 1.1'")
+        raise AnnotationError(f"{path} is not a list of images: export it from CVAT as 'CVAT for images 1.1'")
     found: dict[str, Clicks] = {}
     amount = 0
     for image in root.iter("image"):
@@ -55,46 +67,47 @@ def _read_file(path: Path) -> list[Clicks]:
         clicks = entry(found, image_name(image.get("name"), path), size)
         for shape in image:
             if shape.tag not in NOT_SHAPES:
-                for position in _positions(shape, path):
-                    clicks.add(position, class_name(shape.get("label")))
-        amount += len(clicks.point_list)
+                for place in _places(shape, path):
+                    clicks.add(place, class_name(shape.get("label")))
+        amount += len(clicks.xy)
         check_amount(amount, path)
     return list(found.values())
 
 
-def _positions(shape: Element, path: Path) -> Iterator[Position | None]:
-    """Where the objects of a shape are; None for one that has no position."""
+def _places(shape: Element, path: Path) -> list[Place | None]:
+    """Return the places of the objects of a shape; a line, a cuboid and an unknown shape have none."""
+
+    def values(*keys: str) -> list[float]:
+        return [number(shape.get(key), path, f"{key} of a {shape.tag}") for key in keys]
+
     if shape.tag == "points":
-        yield from _pairs(shape, path)
-    else:
-        vertices = list(_vertices(shape, path))
-        yield box_centre(vertices) if vertices else None
-
-
-def _vertices(shape: Element, path: Path) -> Iterator[Position]:
-    """What bounds a shape; nothing for lines, cuboids and what is unknown."""
-
-    def value(key: str) -> float:
-        return number(shape.get(key), path, f"{key} of a {shape.tag}")
-
+        return [Place(x, y) for x, y in _pairs(shape, path)]
     if shape.tag == "polygon":
-        yield from _pairs(shape, path)
-    elif shape.tag == "box":
-        yield value("xtl"), value("ytl")
-        yield value("xbr"), value("ybr")
-    elif shape.tag == "ellipse":
-        yield value("cx"), value("cy")
-    elif shape.tag == "mask":
-        yield value("left"), value("top")
-        yield value("left") + value("width"), value("top") + value("height")
-    elif shape.tag == "skeleton":
-        for joint in shape.iter("points"):
-            if joint.get("outside") != "1":
-                yield from _pairs(joint, path)
+        return [place_of_polygons([list(_pairs(shape, path))])]
+    if shape.tag == "box":
+        return [place_of_box(*values("xtl", "ytl", "xbr", "ybr"))]
+    if shape.tag == "ellipse":
+        x, y = values("cx", "cy")
+        radii = values("rx", "ry") if {"rx", "ry"} <= set(shape.keys()) else (0, 0)
+        return [place_of_ellipse(x, y, *radii)]
+    if shape.tag == "mask":
+        return [_place_of_mask(shape, *values("left", "top", "width", "height"))]
+    if shape.tag == "skeleton":
+        joints = [joint for joint in shape.iter("points") if joint.get("outside") != "1"]
+        vertices = [pair for joint in joints for pair in _pairs(joint, path)]
+        return [Place(*box_centre(vertices)) if vertices else None]
+    return [None]
 
 
-def _pairs(shape: Element, path: Path) -> Iterator[Position]:
-    """The vertices of "x,y;x,y"."""
+def _place_of_mask(shape: Element, left: float, top: float, width: float, height: float) -> Place:
+    """Return the centre of a mask's box, and the diameter by its area, or by its box if the runs do not fill it."""
+    place = place_of_box(left, top, left + width, top + height)
+    runs = [int(text) if text.strip().isdecimal() else 0 for text in (shape.get("rle") or "").split(",")]
+    return place._replace(size=disc_diameter(sum(runs[1::2]))) if sum(runs) == width * height else place
+
+
+def _pairs(shape: Element, path: Path) -> Iterator[XY]:
+    """Yield the vertices of "x,y;x,y"."""
     for pair in filter(None, (text.strip() for text in (shape.get("points") or "").split(";"))):
         x, _, y = pair.partition(",")
         yield number(x, path, f"x of a {shape.tag}"), number(y, path, f"y of a {shape.tag}")

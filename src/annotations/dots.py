@@ -1,6 +1,7 @@
 """Dot images: red dots on a copy of the image or on black, in `001dots.png` beside `001cell.png` or `001.jpg`.
 
-Where most dots are single pixels, each red pixel is an object, for two may touch; else each connected patch is one.
+If most dots are single pixels, each red pixel is an object, because two dots may touch. Otherwise each connected patch
+of red pixels is one object. A dot means the centre of its pixel, so 0.5 is added to its row and column.
 """
 
 from pathlib import Path
@@ -8,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from lcfcn.components import label_blobs
 from lcfcn.counting.defaults import IMAGE_SUFFIXES
 from lcfcn.counting.image_files import read_image
-from src.annotations.base import DEFAULT_CLASS, AnnotationError, Clicks, check_amount, files_of
+from src.annotations.base import DEFAULT_CLASS, AnnotationError, Click, Clicks, check_amount, files_of
 
 NAME = "dot images (001dots.png beside 001cell.png or 001.jpg)"
 ENDING = "dots"
 IMAGE_ENDINGS = ("cell", "")
 MIDDLE = 127
-"""Red is above, green and blue are at most that."""
-EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
+"""In a dot, red is above this value, and green and blue are not."""
 
 
 def is_annotation(path: Path) -> bool:
@@ -26,12 +27,12 @@ def is_annotation(path: Path) -> bool:
 
 
 def recognises(path: Path) -> bool:
-    """Whether a folder holds a dot image with its image beside it, or a file is one."""
+    """Whether a folder holds a dot image with its image beside it, or the file is one."""
     return any(_images_of(file) for file in _dot_files(path))
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The centres of the dots of each dot image that lies in `path`."""
+    """Read the centres of the dots of each dot image in `path`."""
     root = path if path.is_dir() else path.parent
     files = _dot_files(path)
     red = [_red_pixels(file) for file in files]
@@ -41,9 +42,9 @@ def read(path: Path, images: Path | None) -> list[Clicks]:
     amount = 0
     for file, mask in zip(files, red, strict=True):
         centres = np.argwhere(mask) if pixels_are_dots else _patch_centres(mask)
-        point_list = [(col + 0.5, row + 0.5, DEFAULT_CLASS) for row, col in centres.tolist()]
-        found.append(Clicks(_image_of(file).relative_to(root).as_posix(), point_list, mask.shape))
-        amount += len(point_list)
+        xy = [Click(col + 0.5, row + 0.5, DEFAULT_CLASS) for row, col in centres.tolist()]
+        found.append(Clicks(_image_of(file).relative_to(root).as_posix(), xy, mask.shape))
+        amount += len(xy)
         check_amount(amount, path)
     return found
 
@@ -53,7 +54,7 @@ def _dot_files(path: Path) -> list[Path]:
 
 
 def _images_of(path: Path) -> list[Path]:
-    """The images beside a dot image that have its name."""
+    """Return the images beside a dot image that have its name."""
     stem = path.stem.removesuffix(ENDING)
     names = [stem + ending for ending in IMAGE_ENDINGS]
     beside = [path.with_name(name + suffix) for name in names for suffix in IMAGE_SUFFIXES]
@@ -69,18 +70,17 @@ def _image_of(path: Path) -> Path:
 
 
 def _red_pixels(path: Path) -> np.ndarray:
-    """(H, W) bool."""
+    """Return where an image is red, (H, W) bool."""
     red, green, blue = np.moveaxis(read_image(path), -1, 0)
     return (red > MIDDLE) & (green <= MIDDLE) & (blue <= MIDDLE)
 
 
 def _patch_sizes(mask: np.ndarray) -> np.ndarray:
-    """The pixels of each connected patch."""
-    patches, _ = ndimage.label(mask, EIGHT_NEIGHBOURS)
-    return np.bincount(patches.ravel())[1:]
+    """Return the number of pixels of each connected patch."""
+    return np.bincount(label_blobs(mask).ravel())[1:]
 
 
 def _patch_centres(mask: np.ndarray) -> np.ndarray:
-    """(n, 2) float, row and column of the mean pixel of each patch."""
-    patches, n_patches = ndimage.label(mask, EIGHT_NEIGHBOURS)
-    return np.array(ndimage.center_of_mass(mask, patches, range(1, n_patches + 1))).reshape(-1, 2)
+    """Return row and column of the mean pixel of each patch, (n, 2) float."""
+    patches = label_blobs(mask)
+    return np.array(ndimage.center_of_mass(mask, patches, range(1, patches.max() + 1))).reshape(-1, 2)

@@ -1,18 +1,19 @@
 """ImageJ and Fiji: .roi files, .zip files of ROIs, and tables of results as CSV (columns X and Y).
 
-A file belongs to the image that it is named after (a.roi, a.zip, a.csv to a.tif); one with ImageJ's own name
-(RoiSet.zip, Results.csv, 0123-0456.roi) to the image that its folder is named after, or to the only image there is. A
-table with a column Label names the images itself. A zip file without ROIs and a table without rows say that the image
-has no object.
+A file belongs to the image that it is named after (a.roi, a.zip, a.csv to a.tif). A file that ImageJ named
+(RoiSet.zip, Results.csv, 0123-0456.roi) belongs to the image that its folder is named after, or to the only image there
+is. A table with a column Label names the images itself. A zip file without ROIs and a table without rows say that the
+image has no object.
 
 ImageJ's points count from the CENTRE of a pixel (0, 0 is the centre of the first one), its areas from the corner
 (`Roi.useLineSubpixelConvention` in ImageJ's source: "the convention for line and point ROIs, where the coordinates are
-with respect to the pixel center"; "area rois, which have coordinates with respect to the upper left corners"). So 0.5
-is added to points, and nothing to the centres of boxes of areas. In a table X and Y of a point are its coordinates, and
-those of an area, which has an Area above 0, the centroid counted from the corner. Lines and texts have no position.
+with respect to the pixel center"; "area rois, which have coordinates with respect to the upper left corners"). So the
+reader adds 0.5 to points, and nothing to the centres of the boxes of areas. In a table, X and Y of a point are its
+coordinates. X and Y of an area, which has an Area above 0, are its centroid, counted from the corner. Lines and texts
+have no position. An area gives the size of its object.
 
-Tables must be in pixels: take the scale off (Analyze > Set Scale) before measuring. The class is the group of a ROI, or
-the counter of a multi-point; points on other slices than the first are dropped.
+Tables must be in pixels: remove the scale (Analyze > Set Scale) before you measure. The class is the group of a ROI, or
+the counter of a multi-point. Points on other slices than the first are dropped.
 """
 
 import io
@@ -20,7 +21,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
@@ -28,7 +29,6 @@ from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 from src.annotations.base import (
     AnnotationError,
     Clicks,
-    box_centre,
     check_amount,
     class_name,
     entry,
@@ -39,16 +39,24 @@ from src.annotations.base import (
     read_bytes,
     read_table,
 )
-from src.annotations.common import OTHER_SLICE, named_after, put, settle_classes
+from src.annotations.common import OTHER_SLICE, named_after, settle_classes
 from src.annotations.csv_points import COLUMNS as POINT_COLUMNS
 from src.annotations.matching import ImageFolder
+from src.annotations.shapes import (
+    Place,
+    disc_diameter,
+    place_of_box,
+    place_of_ellipse,
+    place_of_polygons,
+    polygon_area,
+)
 
 NAME = "ImageJ ROIs or results"
 SUFFIXES = (".csv", ".roi", ".zip")
 MAX_UNPACKED = 1_000_000_000
-"""Bytes; a zip file of ROIs that claims more is refused."""
+"""Bytes. A zip file of ROIs that claims to hold more is refused."""
 HEADER_2 = 52
-"""Bytes that a ROI has at least from the place that its bytes 60 to 63 name (ij.io.RoiDecoder in ImageJ's source)."""
+"""Bytes that a ROI has at least after the offset in its bytes 60 to 63 (ij.io.RoiDecoder in ImageJ's source)."""
 OWN_NAME = re.compile(r"roiset|results|(\d{4,}-){1,2}\d{4,}(-\d+)?", re.IGNORECASE)
 COLUMNS = {
     "x": ("x",),
@@ -63,7 +71,6 @@ COLUMNS = {
 }
 FIRST_COUNTER = "counter 0"
 AREAS = (ROI_TYPE.POLYGON, ROI_TYPE.RECT, ROI_TYPE.OVAL, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
-Position = tuple[float, float]
 
 
 def recognises(path: Path) -> bool:
@@ -72,7 +79,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The clicks of each image; several files may belong to one."""
+    """Read the clicks of each image. Several files may belong to one image."""
     root = path if path.is_dir() else path.parent
     folder = ImageFolder(images or root, set())
     default = folder.name(folder.files[0]) if len(folder.files) == 1 else root.absolute().name
@@ -86,7 +93,7 @@ def read(path: Path, images: Path | None) -> list[Clicks]:
             clicks = entry(found, _image_of(file, root, default))
             for roi in _rois(file):
                 _add(roi, clicks, file)
-                check_amount(len(clicks.point_list), file)
+                check_amount(len(clicks.xy), file)
     return settle_classes(_without_counters(list(found.values())))
 
 
@@ -106,7 +113,10 @@ def _fits(file: Path) -> bool:
 
 
 def _image_of(file: Path, root: Path, default: str) -> str:
-    """The image that a file is named after, or its folder if ImageJ named the file; `default` for that in the root."""
+    """Return the image that a file is named after.
+
+    If ImageJ named the file, it is the image that its folder is named after, or `default` in the root.
+    """
     if not OWN_NAME.fullmatch(file.stem):
         return named_after(file, root, rois="images")
     folder = file.parent.relative_to(root).as_posix()
@@ -116,7 +126,7 @@ def _image_of(file: Path, root: Path, default: str) -> str:
 def _rois(file: Path) -> Iterator[ImagejRoi]:
     for data in [read_bytes(file)] if file.suffix.lower() == ".roi" else _unpacked(file):
         try:
-            # What is missing at the end of a file roifile takes for not there, such as the group.
+            # roifile reads a file that is cut off as if the rest, such as the group, were not set.
             if int.from_bytes(data[60:64], "big") > len(data) - HEADER_2:
                 raise ValueError("it is cut off")
             yield ImagejRoi.frombytes(data)
@@ -142,36 +152,47 @@ def _unpacked(file: Path) -> Iterator[bytes]:
 
 
 def _add(roi: ImagejRoi, clicks: Clicks, file: Path) -> None:
-    """Add the object of a ROI, or those of a multi-point."""
+    """Add the object of a ROI, or the objects of a multi-point."""
     group = f"group {roi.group}" if roi.group else ""
+    slices = [max(roi.position, roi.z_position, roi.t_position)]
     if roi.roitype != ROI_TYPE.POINT:
-        slices = [max(roi.position, roi.z_position, roi.t_position)]
-        objects = [(_centre(roi, file), group)]
+        objects = [(_place_of_area(roi, file), group)]
     else:
-        pairs = [(number(x, file, "x of a ROI"), number(y, file, "y of a ROI")) for x, y in roi.coordinates().tolist()]
+        places = [Place(x + 0.5, y + 0.5) for x, y in _checked(roi.coordinates().tolist(), file)]
         counters = [] if roi.counters is None else [f"counter {counter}" for counter in roi.counters]
-        labels = [group] * len(pairs) if group or not counters else counters
-        objects = [((x + 0.5, y + 0.5), label) for (x, y), label in zip(pairs, labels, strict=True)]
-        own = None if roi.counter_positions is None else roi.counter_positions.tolist()
-        slices = own or [max(roi.position, roi.z_position, roi.t_position)] * len(pairs)
-    for (position, label), at in zip(objects, slices, strict=True):
+        labels = [group] * len(places) if group or not counters else counters
+        objects = list(zip(places, labels, strict=True))
+        own_slices = [] if roi.counter_positions is None else roi.counter_positions.tolist()
+        slices = own_slices or slices * len(places)
+    for (place, label), at in zip(objects, slices, strict=True):
         if at > 1:
             clicks.dropped[OTHER_SLICE] += 1
         else:
-            put(clicks, position, label)
+            clicks.add_unsettled(place, label)
 
 
-def _centre(roi: ImagejRoi, file: Path) -> Position | None:
-    """The centre of what bounds an area, None for lines, texts and images."""
+def _place_of_area(roi: ImagejRoi, file: Path) -> Place | None:
+    """Return the place of an area, or None for lines, texts and images."""
     if roi.roitype not in AREAS or roi.subtype in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.IMAGE):
         return None
-    if roi.subpixelrect and roi.roitype in (ROI_TYPE.RECT, ROI_TYPE.OVAL):
-        vertices = [(roi.xd, roi.yd), (roi.xd + roi.widthd, roi.yd + roi.heightd)]
-    elif roi.subpixel_coordinates is not None and len(roi.subpixel_coordinates):
-        vertices = roi.subpixel_coordinates.tolist()
-    else:
-        vertices = [(roi.left, roi.top), (roi.right, roi.bottom)]
-    return box_centre((number(x, file, "x of a ROI"), number(y, file, "y of a ROI")) for x, y in vertices)
+    if roi.roitype in (ROI_TYPE.RECT, ROI_TYPE.OVAL):
+        corners = [(roi.left, roi.top), (roi.right, roi.bottom)]
+        if roi.subpixelrect:
+            corners = [(roi.xd, roi.yd), (roi.xd + roi.widthd, roi.yd + roi.heightd)]
+        (left, top), (right, bottom) = _checked(corners, file)
+        place = place_of_box(left, top, right, bottom)
+        is_oval = roi.roitype == ROI_TYPE.OVAL
+        return place_of_ellipse(*place[:2], (right - left) / 2, (bottom - top) / 2) if is_oval else place
+    if roi.subpixel_coordinates is not None and len(roi.subpixel_coordinates):
+        return place_of_polygons([_checked(roi.subpixel_coordinates.tolist(), file)])
+    place = place_of_box(roi.left, roi.top, roi.right, roi.bottom)
+    if roi.integer_coordinates is None:
+        return place
+    return place._replace(size=disc_diameter(polygon_area(roi.integer_coordinates.tolist())))
+
+
+def _checked(pairs: Iterable[tuple[float, float]], file: Path) -> list[tuple[float, float]]:
+    return [(number(x, file, "x of a ROI"), number(y, file, "y of a ROI")) for x, y in pairs]
 
 
 def _read_table(file: Path, root: Path, default: str, found: dict[str, Clicks]) -> None:
@@ -182,23 +203,23 @@ def _read_table(file: Path, root: Path, default: str, found: dict[str, Clicks]) 
         title = row["image"].partition(":")[0] if "image" in row else _image_of(file, root, default)
         clicks = entry(found, image_name(title, file))
         x, y, area, at, frame = (_cell(row, column, file, where) for column in ("x", "y", "area", "slice", "frame"))
-        shift = 0 if area > 0 else 0.5
         if max(at, frame) > 1:
             clicks.dropped[OTHER_SLICE] += 1
         else:
-            put(clicks, (x + shift, y + shift), _label_of(row))
+            place = Place(x, y, disc_diameter(area)) if area > 0 else Place(x + 0.5, y + 0.5)
+            clicks.add_unsettled(place, _label_of(row))
     if not amount:
         entry(found, _image_of(file, root, default))
 
 
 def _cell(row: dict[str, str], column: str, file: Path, where: str) -> float:
-    """A number; 0 where there is none, but for x and y. A decimal comma is understood."""
+    """Return the number in a cell, with a decimal comma or point. An empty cell is 0, but x and y must be there."""
     text = row.get(column, "")
     return number(text.replace(",", "."), file, f"{column} of {where}") if text or column in "xy" else 0.0
 
 
 def _label_of(row: dict[str, str]) -> str:
-    """The group's name or number, or the counter."""
+    """Return the group's name or number, or the counter."""
     if row.get("group_name"):
         return class_name(row["group_name"])
     if row.get("group", "0") not in ("", "0"):
@@ -207,8 +228,8 @@ def _label_of(row: dict[str, str]) -> str:
 
 
 def _without_counters(found: list[Clicks]) -> list[Clicks]:
-    """Where only the first counter was used it says nothing of a class."""
-    if {label for clicks in found for *_, label in clicks.point_list} <= {"", FIRST_COUNTER}:
+    """Return the clicks without class if only the first counter was used, because then it is no class."""
+    if {click.class_name for clicks in found for click in clicks.xy} <= {"", FIRST_COUNTER}:
         for clicks in found:
-            clicks.point_list[:] = [(x, y, "") for x, y, _ in clicks.point_list]
+            clicks.xy[:] = [click._replace(class_name="") for click in clicks.xy]
     return found

@@ -1,4 +1,4 @@
-"""From clicks as a source gives them to clicks in image files that are there."""
+"""Find the image files that annotations name, and keep the clicks that are inside them."""
 
 import math
 import unicodedata
@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from lcfcn.counting.defaults import IMAGE_SUFFIXES
-from src.annotations.base import AnnotationError, Clicks, files_of
+from src.annotations.base import AnnotationError, Click, Clicks, files_of
 
 OUTSIDE = "outside the image"
 DUPLICATE = "duplicate"
@@ -14,13 +14,19 @@ OTHER_CLASS = "class not asked for"
 
 
 class ImageFolder:
-    """The image files of a folder and its sub-folders, found by the names that annotations have for them.
+    """The image files of a folder and its sub-folders, to be found by the names that annotations use.
 
     Parameters
     ----------
     root : Path
+        The folder.
     without : set of Path
-        Image files that are none to annotate.
+        Image files to leave out, such as those that are annotations themselves.
+
+    Attributes
+    ----------
+    files : list of Path
+        The image files, sorted.
     """
 
     def __init__(self, root: Path, without: set[Path]) -> None:
@@ -33,14 +39,15 @@ class ImageFolder:
                     self._by_tail.setdefault(_plain(key), []).append(file)
 
     def name(self, file: Path) -> str:
-        """The name of a file in this folder, a posix path."""
+        """Return the name of a file in this folder, a posix path."""
         return file.relative_to(self.root).as_posix()
 
     def find(self, image: str) -> Path | None:
-        """The file that a source calls `image`, None if there is none.
+        """Return the file that a source calls `image`, or None if there is none.
 
-        It is the file of that path; else the one whose path ends so, or ends as the name does, as far as that goes;
-        the suffix may differ if no file has it.
+        For "a/b/c.png" it is the file a/b/c.png in the folder. If there is none, it is the file whose path ends in
+        a/b/c.png, or else in b/c.png, or else in c.png. If there is none either, the same search runs again without
+        regard to the suffix, so that c.jpg is found too.
 
         Raises
         ------
@@ -54,7 +61,7 @@ class ImageFolder:
                 if len(exact or found) > 1:
                     raise AnnotationError(
                         f"{image!r} may be {self.name(found[0])} or {self.name(found[1])} in {self.root}: "
-                        "give its folder and suffix in the annotations, or move one out"
+                        "give its folder and suffix in the annotations, or move one away"
                     )
                 if found:
                     return (exact or found)[0]
@@ -66,29 +73,29 @@ class ImageFolder:
 
 
 def _tails(name: str) -> list[str]:
-    """a/b/c, b/c, c."""
+    """Return a/b/c, b/c and c for a/b/c."""
     parts = name.split("/")
     return ["/".join(parts[start:]) for start in range(len(parts))]
 
 
 def _without_suffix(name: str) -> str:
-    """The name without the suffix of an image; another dot belongs to the name."""
+    """Return the name without the suffix of an image. Any other dot belongs to the name."""
     path = PurePosixPath(name)
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def _plain(name: str) -> str:
-    """One spelling of letters that Unicode spells in several ways, as macOS does in file names."""
+    """Return one spelling of letters that Unicode can spell in several ways, as macOS does in file names."""
     return unicodedata.normalize("NFC", name)
 
 
 def match(clicks_list: list[Clicks], folder: ImageFolder) -> list[tuple[Path, Clicks]]:
-    """The file of each annotated image.
+    """Return each annotated image with its file.
 
     Raises
     ------
     AnnotationError
-        If an image is not found, several files fit, or two annotated images are one file.
+        If an image is not found, several files fit, or two annotated images are the same file.
     """
     found = [(folder.find(clicks.image), clicks) for clicks in clicks_list]
     missing = [clicks.image for file, clicks in found if file is None]
@@ -108,42 +115,55 @@ def match(clicks_list: list[Clicks], folder: ImageFolder) -> list[tuple[Path, Cl
     return found
 
 
-def cleaned(
-    clicks: Clicks, size: tuple[int, int], classes: list[str] | None
-) -> tuple[list[tuple[float, float, str]], Counter[str]]:
-    """The clicks inside an image of (height, width), each object once, of these classes; and what was dropped, by
-    reason.
+def cleaned(clicks: Clicks, size: tuple[int, int], classes: list[str] | None) -> tuple[list[Click], Counter[str]]:
+    """Keep the clicks that are inside an image, of the wanted classes, and each object once.
 
-    A click on the outer edge of the last row or column is moved inside by the least number there is. Two clicks of a
+    A click on the outer edge of the last row or column moves inside by the smallest possible step. Two clicks of a
     class on one pixel are one object.
+
+    Parameters
+    ----------
+    clicks : Clicks
+        The clicks of the image.
+    size : (int, int)
+        Height and width of the image file.
+    classes : list of str or None
+        The wanted classes; None for all.
+
+    Returns
+    -------
+    kept : list of Click
+    dropped : Counter
+        How many clicks were dropped, by reason.
 
     Raises
     ------
     AnnotationError
-        If the source tells another size: the clicks belong to another version of the image.
+        If the source gives another size: then the clicks belong to another version of the image.
     """
-    if clicks.size not in (None, size):
-        (height, width), (told_height, told_width) = size, clicks.size
+    if clicks.image_size not in (None, size):
+        (height, width), (told_height, told_width) = size, clicks.image_size
         raise AnnotationError(
             f"{clicks.image} was annotated as {told_width} x {told_height}, and the file is {width} x {height} as "
             "viewers show it, EXIF rotation applied: find the image that was annotated, or scale or turn the clicks"
         )
     kept, seen, dropped = [], set(), Counter(clicks.dropped)
-    for x, y, name in clicks.point_list:
-        inside = [_inside(value, limit) for value, limit in zip((x, y), size[::-1], strict=True)]
+    for click in clicks.xy:
+        inside = [_inside(value, limit) for value, limit in zip((click.x, click.y), size[::-1], strict=True)]
         if None in inside:
             dropped[OUTSIDE] += 1
-        elif classes is not None and name not in classes:
+        elif classes is not None and click.class_name not in classes:
             dropped[OTHER_CLASS] += 1
-        elif (key := (*map(math.floor, inside), name)) in seen:
+        elif (key := (*map(math.floor, inside), click.class_name)) in seen:
             dropped[DUPLICATE] += 1
         else:
             seen.add(key)
-            kept.append((*inside, name))
+            kept.append(Click(*inside, *click[2:]))
     return kept, dropped
 
 
 def _inside(value: float, limit: int) -> float | None:
+    """Return the coordinate, moved inside if it is on the outer edge, or None if it is outside."""
     if value == limit:
         return math.nextafter(limit, 0)
     return value if 0 <= value < limit else None

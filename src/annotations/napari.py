@@ -1,8 +1,8 @@
-"""napari's CSV of a points layer, one file an image, named after it: y stands BEFORE x.
+"""napari's CSV of a points layer, one file for each image, named after it: y comes BEFORE x.
 
 Columns are `index`, `axis-0`, `axis-1` and the layer's features. A whole number is the centre of a pixel: napari shows
-the pixel at index 0 from -0.5 to 0.5, as numpy's indices have it. So 0.5 is added. The last two axes are y and x; of a
-stack the points on slice 0 of each other axis are taken. The class is the feature `class`, `label`, `name`, `category`
+the pixel at index 0 from -0.5 to 0.5, as in numpy's indices. So the reader adds 0.5. The last two axes are y and x. Of
+a stack it takes the points on slice 0 of all other axes. The class is the feature `class`, `label`, `name`, `category`
 or `type`, if there is one.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from src.annotations.base import (
     AnnotationError,
+    Click,
     Clicks,
     check_amount,
     class_name,
@@ -34,7 +35,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The clicks of each file's image."""
+    """Read the clicks of each file's image."""
     root = path if path.is_dir() else path.parent
     return settle_classes(read_each(path, (".csv",), _fits, lambda file: [_read_file(file, root)]))
 
@@ -54,5 +55,5 @@ def _read_file(file: Path, root: Path) -> Clicks:
         if any(round(other) for other in others):
             clicks.dropped[OTHER_SLICE] += 1
         else:
-            clicks.point_list.append((x + 0.5, y + 0.5, class_name(row.get("class", ""))))
+            clicks.xy.append(Click(x + 0.5, y + 0.5, class_name(row.get("class", ""))))
     return clicks

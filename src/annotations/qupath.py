@@ -1,8 +1,9 @@
-"""QuPath's GeoJSON, one file an image, named after it: points, and the centres of polygons.
+"""QuPath's GeoJSON, one file for each image, named after it: points, and the centres of polygons.
 
 Coordinates are pixels of the full-resolution image, the origin (0, 0) its top-left corner (QuPath's documentation,
-"Exporting annotations", units and origin). A MultiPoint is many objects. The class is `classification.name`, or the
-parts of `names` with colons between them. A file without features has no object.
+"Exporting annotations", units and origin). A MultiPoint is many objects, a MultiPolygon is one. A polygon gives the
+size of its object by its area without its holes. The class is `classification.name`, or the parts of `names` with
+colons between them. A file without features has no object.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from pathlib import Path
 from src.annotations.base import (
     AnnotationError,
     Clicks,
-    box_centre,
     check_amount,
     class_name,
     files_of,
@@ -21,13 +21,13 @@ from src.annotations.base import (
     parse_json,
     read_each,
 )
-from src.annotations.common import named_after, put, settle_classes
+from src.annotations.common import named_after, settle_classes
+from src.annotations.shapes import XY, Place, place_of_polygons
 
 NAME = "QuPath GeoJSON"
 SUFFIXES = (".geojson", ".json")
-DEPTHS = {"Point": 0, "MultiPoint": 1, "Polygon": 2, "MultiPolygon": 3}
+NESTING = {"Point": 0, "MultiPoint": 1, "Polygon": 2, "MultiPolygon": 3}
 """How many lists are around each position."""
-Position = tuple[float, float]
 
 
 def recognises(path: Path) -> bool:
@@ -36,7 +36,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The clicks of each file's image."""
+    """Read the clicks of each file's image."""
     root = path if path.is_dir() else path.parent
     return settle_classes(read_each(path, SUFFIXES, _fits, lambda file: [_read_file(file, root)]))
 
@@ -49,14 +49,14 @@ def _read_file(file: Path, root: Path) -> Clicks:
     clicks = Clicks(named_after(file, root))
     for feature in _features(file):
         label = _class_of(feature.get("properties"))
-        for position in _positions(feature.get("geometry"), file):
-            put(clicks, position, label)
-        check_amount(len(clicks.point_list), file)
+        for place in _places(feature.get("geometry"), file):
+            clicks.add_unsettled(place, label)
+        check_amount(len(clicks.xy), file)
     return clicks
 
 
 def _features(file: Path) -> Iterator[dict]:
-    """Those of a collection, of a list as older versions wrote, or a single one."""
+    """Return the features of a collection or of a list, which older versions wrote, or a single feature."""
     data = parse_json(file)
     if isinstance(data, dict):
         data = data.get("features") if "features" in data else [data]
@@ -72,22 +72,25 @@ def _class_of(properties: object) -> str:
     return ": ".join(filter(None, map(class_name, parts)))
 
 
-def _positions(geometry: object, file: Path) -> list[Position | None]:
-    """Where the objects of a geometry are; None for one that has no position, as a line."""
+def _places(geometry: object, file: Path) -> list[Place | None]:
+    """Return the places of the objects of a geometry; a line and an unknown geometry have none."""
     kind = geometry.get("type") if isinstance(geometry, dict) else None
-    if not isinstance(kind, str) or kind not in DEPTHS:
+    if not isinstance(kind, str) or kind not in NESTING:
         return [None]
-    vertices = list(_vertices(geometry.get("coordinates"), DEPTHS[kind], file))
-    if DEPTHS[kind] <= 1:
-        return vertices
-    return [box_centre(vertices) if vertices else None]
+    coordinates = _nested(geometry.get("coordinates"), NESTING[kind], file)
+    if kind == "Point":
+        return [Place(*coordinates)]
+    if kind == "MultiPoint":
+        return [Place(*xy) for xy in coordinates]
+    polygons = [coordinates] if kind == "Polygon" else coordinates
+    outlines = [rings[0] for rings in polygons if rings]
+    return [place_of_polygons(outlines, [ring for rings in polygons for ring in rings[1:]])]
 
 
-def _vertices(value: object, depth: int, file: Path) -> Iterator[Position]:
+def _nested(value: object, depth: int, file: Path) -> XY | list:
+    """Return (x, y), or lists of it nested so deep."""
     if not isinstance(value, list) or (depth == 0 and len(value) < 2):
-        raise AnnotationError(f"{file} has coordinates that are no list of [x, y]: export it again")
+        raise AnnotationError(f"{file} has coordinates that are not a list of [x, y]: export it again")
     if depth == 0:
-        yield number(value[0], file, "x of a geometry"), number(value[1], file, "y of a geometry")
-    else:
-        for member in value:
-            yield from _vertices(member, depth - 1, file)
+        return number(value[0], file, "x of a geometry"), number(value[1], file, "y of a geometry")
+    return [_nested(member, depth - 1, file) for member in value]

@@ -1,12 +1,12 @@
-"""ShanghaiTech: part_A or part_B as it unpacks, with images and ground-truth/GT_IMG_1.mat; heads.
+"""ShanghaiTech: part_A or part_B as it is unpacked, with images and ground-truth/GT_IMG_1.mat; heads.
 
-`image_info` holds x and y of each head in pixels. Zhang et al. (CVPR 2016) name no convention: they are taken as
-counted from the image's top-left corner, (0, 0), as `src.datasets.shanghai` does, whose reader this is.
+`image_info` holds x and y of each head in pixels. Zhang et al. (CVPR 2016) name no convention for the coordinates: the
+reader counts them from the image's top-left corner, (0, 0), as `src.datasets.shanghai` does.
 """
 
 from pathlib import Path
 
-from src.annotations.base import AnnotationError, Clicks, check_amount, files_of
+from src.annotations.base import AnnotationError, Click, Clicks, check_amount, files_of
 from src.readers.errors import DataError
 from src.readers.matlab import read_heads
 
@@ -14,7 +14,7 @@ NAME = "ShanghaiTech (images beside ground-truth/GT_IMG_1.mat)"
 TRUTHS = ("ground-truth", "ground_truth")
 START = "GT_"
 PERSON = "person"
-"""The class that `src.datasets.shanghai` names too."""
+"""The name of the class, as in `src.datasets.shanghai`."""
 
 
 def recognises(path: Path) -> bool:
@@ -23,7 +23,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The heads of each image that has a file of ground truth."""
+    """Read the heads of each image that has a file of ground truth."""
     root = path if path.is_dir() else path.parent
     found = []
     for truth in _truths(path):
@@ -34,7 +34,7 @@ def read(path: Path, images: Path | None) -> list[Clicks]:
         except DataError as error:
             raise AnnotationError(str(error)) from None
         inside = image.relative_to(root).as_posix() if image.is_relative_to(root) else name
-        found.append(Clicks(inside, [(x, y, PERSON) for x, y in heads.tolist()]))
+        found.append(Clicks(inside, [Click(x, y, PERSON) for x, y in heads.tolist()]))
         check_amount(len(heads), truth)
     return found
 

@@ -2,9 +2,9 @@
 
 Coordinates are pixels from the image's top-left corner, (0, 0), as the browser's canvas gives them, rounded by VIA
 (`shape_attributes`, such as `cx` and `cy` of a point; "File formats" on https://www.robots.ox.ac.uk/~vgg/software/via/).
-The class is the region's attribute `class`, `label`, `name`, `type` or `category`, or its only one. VIA does not tell
-an image without objects from one that nobody looked at: each image of a file counts as annotated, so take the others
-out of the project before the export.
+The class is the region's attribute `class`, `label`, `name`, `type` or `category`, or its only attribute. VIA does not
+distinguish an image without objects from one that nobody looked at. Each image of a file counts as annotated, so remove
+the others from the project before the export.
 """
 
 import json
@@ -14,7 +14,6 @@ from pathlib import Path
 from src.annotations.base import (
     AnnotationError,
     Clicks,
-    box_centre,
     check_amount,
     class_name,
     entry,
@@ -27,7 +26,8 @@ from src.annotations.base import (
     read_each,
     read_table,
 )
-from src.annotations.common import put, settle_classes
+from src.annotations.common import settle_classes
+from src.annotations.shapes import Place, place_of_box, place_of_ellipse, place_of_polygons
 
 NAME = "VIA (VGG Image Annotator 2) JSON or CSV"
 SUFFIXES = (".json", ".csv")
@@ -36,6 +36,7 @@ COLUMNS = {
     "shape": ("region_shape_attributes",),
     "attributes": ("region_attributes",),
 }
+RADII = {"point": (), "circle": ("r", "r"), "ellipse": ("rx", "ry")}
 CLASS_KEYS = ("class", "label", "name", "type", "category")
 
 
@@ -45,7 +46,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The clicks of each image of the file: the centres of its regions."""
+    """Read the clicks of each image of the file: the centres of its regions."""
     return settle_classes(read_each(path, SUFFIXES, _fits, _read_file))
 
 
@@ -63,16 +64,16 @@ def _read_file(file: Path) -> list[Clicks]:
         check_amount(amount, file)
         clicks = entry(found, image_name(name, file))
         if shape:
-            put(clicks, _position(shape, file), _class_of(attributes))
+            clicks.add_unsettled(_place(shape, file), _class_of(attributes))
     return list(found.values())
 
 
 def _json_regions(file: Path) -> Iterator[tuple[object, dict, object]]:
-    """Image, shape and attributes of each region, and once for each image without a shape."""
+    """Yield image, shape and attributes of each region, and for each image once without a shape."""
     data = parse_json(file)
     images = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
     if not isinstance(images, dict):
-        raise AnnotationError(f"{file} holds no images as VIA writes them: export it again")
+        raise AnnotationError(f"{file} has no images as VIA writes them: export it again")
     for image in images.values():
         image = _mapping(image, file)
         yield image.get("filename"), {}, {}
@@ -92,32 +93,31 @@ def _parsed(text: str, file: Path, where: str) -> object:
     try:
         return json.loads(text or "{}")
     except (ValueError, RecursionError):
-        raise AnnotationError(f"{file} has attributes in {where} that are no JSON: export it again") from None
+        raise AnnotationError(f"{file} has attributes in {where} that are not JSON: export it again") from None
 
 
 def _mapping(value: object, file: Path) -> dict:
     if not isinstance(value, dict):
-        raise AnnotationError(f"{file} has an image or region that is no JSON object: export it again")
+        raise AnnotationError(f"{file} has an image or region that is not a JSON object: export it again")
     return value
 
 
 def _list(value: object, file: Path) -> list:
     if not isinstance(value, list):
-        raise AnnotationError(f"{file} has regions or vertices that are no list: export it again")
+        raise AnnotationError(f"{file} has regions or vertices that are not a list: export it again")
     return value
 
 
-def _position(shape: dict, file: Path) -> tuple[float, float] | None:
-    """The centre of a region; None for lines and what is unknown."""
+def _place(shape: dict, file: Path) -> Place | None:
+    """Return the place of a region; a line and an unknown shape have none."""
 
     def value(key: str) -> float:
         return number(shape.get(key), file, f"{key} of a region")
 
     kind = shape.get("name")
-    if kind in ("point", "circle", "ellipse"):
-        return value("cx"), value("cy")
     if kind == "rect":
-        return value("x") + value("width") / 2, value("y") + value("height") / 2
+        left, top = value("x"), value("y")
+        return place_of_box(left, top, left + value("width"), top + value("height"))
     if kind == "polygon":
         xs, ys = (
             [number(at, file, "a vertex") for at in _list(shape.get(key), file)]
@@ -125,12 +125,16 @@ def _position(shape: dict, file: Path) -> tuple[float, float] | None:
         )
         if not xs or len(xs) != len(ys):
             raise AnnotationError(f"{file} has a polygon with {len(xs)} x and {len(ys)} y: export it again")
-        return box_centre(zip(xs, ys, strict=True))
-    return None
+        return place_of_polygons([list(zip(xs, ys, strict=True))])
+    if not isinstance(kind, str) or kind not in RADII:
+        return None
+    x, y = value("cx"), value("cy")
+    radii = [value(key) for key in RADII[kind] if key in shape]
+    return place_of_ellipse(x, y, *radii) if len(radii) == 2 else Place(x, y)
 
 
 def _class_of(attributes: object) -> str:
-    """The value of the attribute that names the class; of tick boxes the only one that is set."""
+    """Return the value of the attribute that names the class, or the only tick box that is set."""
     if not isinstance(attributes, dict) or not attributes:
         return ""
     by_key = {key.strip().lower(): value for key, value in attributes.items()}

@@ -1,9 +1,9 @@
-"""Pascal VOC XML, one file an image: the centres of boxes.
+"""Pascal VOC XML, one file for each image: the centres and sizes of boxes.
 
-Pixels count from 1, the top-left one is (1, 1), and a box holds its last row and column (development kit of the VOC2007
-Challenge, bounding boxes of the annotation files): xmin = xmax = 1 is the first pixel, whose centre is 0.5 here. So the
-centre of a box is (xmin - 1 + xmax) / 2. Boxes of tools that count from 0 all the same end up half a pixel to the left
-and above.
+Pixels count from 1, the top-left one is (1, 1), and a box includes its last row and column (development kit of the
+VOC2007 Challenge, bounding boxes of the annotation files): xmin = xmax = 1 is the first pixel, whose centre is 0.5
+here. So the centre of a box is (xmin - 1 + xmax) / 2. Some tools count from 0 all the same: their boxes end up half a
+pixel too far to the left and to the top.
 """
 
 import re
@@ -23,6 +23,7 @@ from src.annotations.base import (
     read_each,
 )
 from src.annotations.common import named_after, settle_classes
+from src.annotations.shapes import place_of_box
 
 NAME = "Pascal VOC XML"
 ROOT = re.compile(rb"<annotation[\s>/]")
@@ -35,7 +36,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The clicks of each file's image, which is the one it names, in the folder where the file is."""
+    """Read the clicks of the image that each file names, in the folder of the file."""
     root = path if path.is_dir() else path.parent
     return settle_classes(read_each(path, (".xml",), _fits, lambda file: [_read_file(file, root)]))
 
@@ -52,7 +53,7 @@ def _read_file(file: Path, root: Path) -> Clicks:
     annotation = parse_xml(file)
     if annotation.tag != "annotation":
         raise AnnotationError(f"{file} begins with <{annotation.tag}>; expected <annotation>: export it again")
-    clicks = Clicks(_image_of(annotation, file, root), size=_size_of(annotation))
+    clicks = Clicks(_image_of(annotation, file, root), image_size=_size_of(annotation))
     objects = annotation.findall("object")
     check_amount(len(objects), file)
     for thing in objects:
@@ -62,14 +63,12 @@ def _read_file(file: Path, root: Path) -> Clicks:
         left, top, right, bottom = (
             number(box.findtext(key), file, f"{key} of a box") for key in ("xmin", "ymin", "xmax", "ymax")
         )
-        clicks.point_list.append(
-            ((left - 1 + right) / 2, (top - 1 + bottom) / 2, class_name(thing.findtext("name") or ""))
-        )
+        clicks.add_unsettled(place_of_box(left - 1, top - 1, right, bottom), class_name(thing.findtext("name") or ""))
     return clicks
 
 
 def _image_of(annotation: Element, file: Path, root: Path) -> str:
-    """The image that a file names, in its folder; a file that names none is named after it."""
+    """Return the image that a file names, in its folder, or else the image that the file is named after."""
     after = named_after(file, root, **FOLDERS)
     name = annotation.findtext("filename") or ""
     folder = "/".join(after.split("/")[:-1])

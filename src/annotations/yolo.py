@@ -1,9 +1,10 @@
-"""YOLO boxes: a text file an image, named after it, with lines `class cx cy width height`; their centres.
+"""YOLO boxes: a text file for each image, named after it, with lines `class cx cy width height`; centres and sizes.
 
 Coordinates are fractions of the image's width and height from its top-left corner (Ultralytics' documentation, "Object
-detection datasets overview"), so the images must be there for their sizes. An empty file says that the image has no
-object; an image without a file is not annotated. `labels` stands beside `images`: labels/a.txt belongs to images/a.jpg.
-The classes' names come from `names` in data.yaml, or a line each in classes.txt, obj.names or predefined_classes.txt.
+detection datasets overview"), so the reader needs the images for their sizes. An empty file says that the image has no
+object. An image without a file is not annotated. The folder `labels` is beside the folder `images`: labels/a.txt
+belongs to images/a.jpg. The names of the classes come from `names` in data.yaml, or from the lines of classes.txt,
+obj.names or predefined_classes.txt.
 """
 
 from pathlib import Path
@@ -16,30 +17,30 @@ from src.annotations.base import (
     Clicks,
     class_name,
     files_of,
-    number,
     read_bytes,
     read_each,
     read_text,
 )
 from src.annotations.common import named_after
 from src.annotations.matching import ImageFolder
+from src.annotations.shapes import Place, known_size
 
-NAME = "YOLO boxes (a .txt an image)"
+NAME = "YOLO boxes (a .txt for each image)"
 YAML_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 LINE_NAMES = ("classes.txt", "obj.names", "predefined_classes.txt")
 LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt")
-"""Text files that lie beside labels and are none."""
+"""Text files beside labels that are not labels."""
 
 
 def recognises(path: Path) -> bool:
-    """Whether a text file, or one in a folder, begins with a box; or all are empty, and a file names classes."""
+    """Whether a text file, or one in a folder, begins with a box, or all are empty and a file names the classes."""
     files = _label_files(path)
     starts = [_start(file) for file in files]
     return any(map(_is_box, starts)) or (bool(files) and not any(starts) and _names_file(path) is not None)
 
 
 def read(path: Path, images: Path | None) -> list[Clicks]:
-    """The clicks of the image of each text file."""
+    """Read the clicks of the image of each text file."""
     root = path if path.is_dir() else path.parent
     folder, names = ImageFolder(images or root, set()), _class_names(path)
     files = set(_label_files(path))
@@ -60,7 +61,7 @@ def _label_files(path: Path) -> list[Path]:
 
 
 def _start(file: Path) -> str:
-    """The first line, "" for an empty file; never raises."""
+    """Return the first line, or "" for an empty file. It never raises."""
     try:
         with file.open("rb") as opened:
             lines = opened.read(1 << 12).decode(errors="replace").split("\n")
@@ -82,39 +83,41 @@ def _read_file(file: Path, root: Path, folder: ImageFolder, names: list[str] | N
     image = folder.find(name)
     if image is None:
         raise AnnotationError(
-            f"{file} needs the size of its image, and {folder.root} has no {name}: name its folder by --images"
+            f"{file} needs the size of its image, and {folder.root} has no {name}: name the image's folder by --images"
         )
     height, width = image_size(image)
     clicks = Clicks(name)
     for index, line in enumerate(read_text(file).splitlines() if read_bytes(file).strip() else [], start=1):
         if line.strip():
-            label, x, y = _box(line, f"{file}", index)
-            position = number(x, file, f"cx of line {index}") * width, number(y, file, f"cy of line {index}") * height
-            clicks.point_list.append((*position, _class_of(label, names, file)))
+            label, x, y, w, h = _box(line, file, index)
+            place = Place(x * width, y * height, known_size((w * width + h * height) / 2))
+            clicks.add(place, _class_of(label, names, file))
     return clicks
 
 
-def _box(line: str, file: str, index: int) -> tuple[str, str, str]:
-    """Class, cx and cy."""
+def _box(line: str, file: Path, index: int) -> tuple[str, float, float, float, float]:
+    """Return class, cx, cy, width and height."""
     if not _is_box(line):
         raise AnnotationError(
             f"{file} has {line.strip()[:60]!r} in line {index}; expected class cx cy width height, the latter four "
             "from 0 to 1: export it as YOLO detection"
         )
-    label, x, y, *_ = line.split()
-    return label, x, y
+    label, *numbers = line.split()
+    return label, *map(float, numbers)
 
 
 def _class_of(label: str, names: list[str] | None, file: Path) -> str:
     if names is None:
         return f"class {int(label)}"
     if len(label) > 9 or int(label) >= len(names):
-        raise AnnotationError(f"{file} has the class {label[:20]}, and {len(names)} are named: add its name")
+        raise AnnotationError(
+            f"{file} has the class {label[:20]}, and only {len(names)} classes have a name: add its name"
+        )
     return names[int(label)]
 
 
 def _names_file(path: Path) -> Path | None:
-    """The file that names classes: in the folder, in the one above `labels`, or anywhere below."""
+    """Return the file that names the classes: in the folder, in the one above `labels`, or anywhere below."""
     root = path if path.is_dir() else path.parent
     known = (*YAML_NAMES, *LINE_NAMES)
     folders = (root, root.absolute().parent) if root.absolute().name == "labels" else (root,)
@@ -124,7 +127,7 @@ def _names_file(path: Path) -> Path | None:
 
 
 def _class_names(path: Path) -> list[str] | None:
-    """The names of the classes in the order of their numbers, None if no file has them."""
+    """Return the names of the classes in the order of their numbers, or None if no file has them."""
     file = _names_file(path)
     if file is None:
         return None
@@ -142,8 +145,8 @@ def _class_names(path: Path) -> list[str] | None:
 def _yaml_names(file: Path) -> object:
     try:
         data = yaml.safe_load(read_text(file))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError for dates that are none
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError for impossible dates
         if isinstance(error, AnnotationError):
             raise
-        raise AnnotationError(f"{file} is no YAML: fix it, or name the classes in a classes.txt") from None
+        raise AnnotationError(f"{file} is not YAML: fix it, or name the classes in a classes.txt") from None
     return data.get("names") if isinstance(data, dict) else None

@@ -4,4 +4,4 @@ from lcfcn.errors import UserError
 
 
 class DataError(UserError):
-    """A data set that is unknown, incomplete or damaged, told in one line that names the file."""
+    """A data set is unknown, incomplete or damaged. The message is one line and names the file."""

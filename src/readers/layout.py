@@ -2,5 +2,7 @@
 
 SPLITS = ("train", "val", "test")
 IMAGES, POINTS, SPLIT_LIST = "images", "points.csv", "splits.csv"
-"""A folder of images; a table with a row a click; a table with a row an annotated image."""
+"""A folder of images, a table with a row for each click, and a table with a row for each annotated image."""
 POINTS_HEADER, SPLITS_HEADER = ("image", "x", "y", "class"), ("image", "split")
+SIZE = "size"
+"""An optional column of points.csv: the object's diameter in pixels."""

@@ -1,7 +1,7 @@
-"""CSV tables with a header.
+"""Read CSV tables with a header.
 
-`read_rows` understands the spellings of other tools, row by row; `read_frame` takes the project's own spelling alone,
-and reads ten million rows in seconds.
+`read_rows` understands the spellings of other tools and works row by row. `read_frame` reads the project's own spelling
+alone, and ten million rows in seconds.
 """
 
 import csv
@@ -19,25 +19,28 @@ import pandas as pd
 from lcfcn.errors import UserError, one_line
 
 SEPARATORS = ",;\t"
-TEXT, NUMBER = "category", "float64"
-"""Kinds of columns for `read_frame`."""
+TEXT, NUMBER, NUMBER_OR_EMPTY = "text", "number", "number or empty"
+"""The kinds of columns that `read_frame` knows."""
+DTYPES = {TEXT: "category", NUMBER: "float64", NUMBER_OR_EMPTY: "float64"}
 
 
 def read_rows(
     text: str, path: Path, columns: Mapping[str, tuple[str, ...]], needed: Sequence[str], error_class: type[UserError]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row of a table that is not blank: where it stands, and its cells by column, of those columns it has.
+    """Yield each row of a table that is not blank: its place, such as "line 3", and its cells by column.
 
     Parameters
     ----------
     text : str
-        What the file `path` holds, separated by commas, semicolons or tabs.
+        The content of the file `path`, separated by commas, semicolons or tabs.
+    path : Path
+        For messages.
     columns : mapping
-        What each column may be called, see `find_columns`.
+        The names that each column may have, see `find_columns`. A column that the table lacks is not in the rows.
     needed : sequence of str
-        The columns without which nothing is read.
+        The columns that must be there.
     error_class : type
-        Of the error that tells of a missing column, of a row with too many cells or of what is no CSV.
+        The error for a missing column, a row with too many cells, or a text that is not CSV.
     """
     lines = io.StringIO(text.lstrip("\r\n"), newline="")
     separator, places = find_columns(lines.readline().rstrip("\r\n"), columns)
@@ -58,10 +61,10 @@ def read_rows(
 
 
 def find_columns(header: str, columns: Mapping[str, tuple[str, ...]]) -> tuple[str, dict[str, int]]:
-    """The separator that finds the most of the columns in a header, and their places.
+    """Return the separator that finds most of the columns in a header, and the places of these columns.
 
-    `columns` says what each may be called, the preferred name first; blanks and hyphens are underscores, case is
-    ignored.
+    `columns` gives the names that each column may have, the preferred name first. Case is ignored, and spaces and
+    hyphens count as underscores.
     """
     layouts = [(separator, _places(header, separator, columns)) for separator in SEPARATORS]
     return max(layouts, key=lambda layout: len(layout[1]))
@@ -85,19 +88,21 @@ def read_frame(
     optional: Sequence[str] = (),
     ways_out: str = "check the path",
 ) -> pd.DataFrame:
-    """The columns of `kinds` of a CSV in UTF-8, separated by commas, whatever their order and the other columns.
+    """Read columns of a CSV in UTF-8, separated by commas. They may have any order, and others are ignored.
 
     Parameters
     ----------
+    path : Path
     kinds : mapping
-        By column `TEXT`, which is read as categories and never empty, or `NUMBER`, which is finite. Nothing is read
-        as missing: an image may be called NA, and an empty cell is a mistake.
+        The kind of each column. `TEXT` is read as categories, and a cell is never empty. `NUMBER` is finite.
+        `NUMBER_OR_EMPTY` is finite, or NaN for an empty cell. No other text means a missing value: an image may be
+        called NA.
     error_class : type
-        Of the error that tells of the first mistake, and in which line it is.
+        The error for the first mistake. The message names its line.
     optional : sequence of str
-        Those of the columns that may be lacking.
+        The columns that need not be there.
     ways_out : str
-        What to do where there is no such file.
+        What to do if there is no such file, for the message.
     """
     expected = f"expected the header {','.join(kinds)}"
     try:
@@ -114,53 +119,61 @@ def read_frame(
     except StopIteration:
         raise error_class(f"{path} is empty; {expected}: write it again") from None
     except pd.errors.ParserError as error:
-        raise error_class(f"{path} is no table ({one_line(error)}); {expected}: fix that line") from None
+        raise error_class(f"{path} is not a table ({one_line(error)}); {expected}: fix that line") from None
     except OSError as error:
-        raise error_class(f"{path} cannot be read ({error.strerror or error}); expected a table: check it") from None
+        raise error_class(
+            f"{path} cannot be read ({error.strerror or error}); expected a table: check the file"
+        ) from None
     except (ValueError, pd.errors.ParserWarning):
         raise _bad_row(path, kinds, error_class) from None
 
 
 def line_of(path: Path, row: int, error_class: type[UserError]) -> int:
-    """The line in which a row of a frame ends, both counted as people and numpy do: 1 is the header's, 0 the first."""
+    """Return the line in which a row of a frame ends. Row 0 is the first, and line 1 is the header."""
     return next(itertools.islice(_records(path, error_class), int(row) + 1, None))[0]
 
 
 def codes(column: pd.Series, names: Iterable[str]) -> np.ndarray:
-    """The place of each cell of a `TEXT` column in a list of names, -1 where it is not in there."""
+    """Return the place of each cell of a `TEXT` column in a list of names, or -1 if it is not in the list."""
     places = {name: place for place, name in enumerate(names)}
     return np.array([places.get(name, -1) for name in column.cat.categories], dtype=np.int64)[column.cat.codes]
 
 
 def first_outside(column: pd.Series, names: Iterable[str]) -> int | None:
-    """The first row whose cell is none of the names, None if there is none."""
+    """Return the first row whose cell is not one of the names, or None if there is no such row."""
     outside = codes(column, names) < 0
     return int(outside.argmax()) if outside.any() else None
 
 
 def _parse(path: Path, kinds: Mapping[str, str]) -> pd.DataFrame:
-    """The columns; ValueError or ParserWarning if a cell is not of its kind or a row has too many."""
+    """Read the columns; raise ValueError or ParserWarning if a cell is not of its kind or a row has too many cells."""
     with warnings.catch_warnings():
-        # Otherwise pandas drops the last cells of rows that have too many; with usecols it would do so silently.
+        # Otherwise pandas drops the last cells of rows that have too many. With usecols it does so silently.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         frame = pd.read_csv(
             path,
-            dtype=defaultdict(lambda: TEXT, kinds),
+            dtype=defaultdict(lambda: DTYPES[TEXT], {column: DTYPES[kind] for column, kind in kinds.items()}),
             index_col=False,
             keep_default_na=False,
+            na_values={column: [""] for column, kind in kinds.items() if kind == NUMBER_OR_EMPTY},
             float_precision="round_trip",
             encoding="utf-8-sig",
         )[list(kinds)]
     for column, kind in kinds.items():
-        # A cell that is missing, since the row is short, belongs to no category.
-        cells = frame[column]
-        if not (np.isfinite(cells) if kind == NUMBER else cells.notna() & (cells != "")).all():
+        if not _is_good(kind, frame[column]).all():
             raise ValueError
     return frame
 
 
+def _is_good(kind: str, cells: pd.Series) -> pd.Series:
+    """Whether each cell is of its kind. In a short row the last cells are missing, and belong to no category."""
+    if kind == TEXT:
+        return cells.notna() & (cells != "")
+    return np.isfinite(cells) if kind == NUMBER else ~np.isinf(cells)
+
+
 def _bad_row(path: Path, kinds: Mapping[str, str], error_class: type[UserError]) -> UserError:
-    """The first mistake among the cells: pandas does not say where it is, so the file is read again."""
+    """Return the error for the first mistake. pandas does not say where it is, so the file is read again."""
     records = _records(path, error_class)
     _, header = next(records)
     places = {column: header.index(column) for column in kinds}
@@ -169,21 +182,27 @@ def _bad_row(path: Path, kinds: Mapping[str, str], error_class: type[UserError])
             return _beyond(cells[len(header) :], path, line, error_class)
         for column, place in places.items():
             text = cells[place] if place < len(cells) else ""
-            if not (_is_finite(text) if kinds[column] == NUMBER else text):
-                what = "a finite number" if kinds[column] == NUMBER else "a name"
-                return error_class(f"{path}, line {line}: {column} is {text[:80]!r}; expected {what}: correct it")
-    return error_class(f"{path} has a cell that is no number; expected finite numbers: correct it")
+            expected = _expected(kinds[column], text)
+            if expected:
+                return error_class(f"{path}, line {line}: {column} is {text[:80]!r}; expected {expected}: correct it")
+    return error_class(f"{path} has a cell that is not a number; expected finite numbers: correct it")
 
 
-def _is_finite(text: str) -> bool:
+def _expected(kind: str, text: str) -> str:
+    """Return what was expected of a cell, or "" if the cell is good."""
+    if kind == TEXT:
+        return "" if text else "a name"
+    if not text and kind == NUMBER_OR_EMPTY:
+        return ""
     try:
-        return math.isfinite(float(text))
+        is_finite = math.isfinite(float(text))
     except ValueError:
-        return False
+        is_finite = False
+    return "" if is_finite else "a finite number" + (" or nothing" if kind == NUMBER_OR_EMPTY else "")
 
 
 def _records(path: Path, error_class: type[UserError]) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each row, the header first; blank lines are none, as for pandas."""
+    """Yield line number and cells of each row, the header first. Blank lines are skipped, as in pandas."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
         try:
@@ -195,7 +214,7 @@ def _records(path: Path, error_class: type[UserError]) -> Iterator[tuple[int, li
 
 
 def _check_columns(found: Mapping[str, int], path: Path, error_class: type[UserError]) -> None:
-    """An error for the first column that was not found once."""
+    """Raise an error for the first column that was not found exactly once."""
     for column, number in found.items():
         if number != 1:
             what = "more than one" if number else "no"
@@ -204,10 +223,10 @@ def _check_columns(found: Mapping[str, int], path: Path, error_class: type[UserE
 
 def _beyond(cells: list[str], path: Path, line: int, error_class: type[UserError]) -> UserError:
     return error_class(
-        f"{path}, line {line}: {','.join(cells)[:80]!r} stands beyond the header; expected as many cells as it has: "
-        "put quotes around what holds a separator"
+        f"{path}, line {line}: {','.join(cells)[:80]!r} is beyond the header; expected as many cells as the "
+        "header has: put quotes around a cell that holds a separator"
     )
 
 
 def _no_csv(error: csv.Error, path: Path, line: int, error_class: type[UserError]) -> UserError:
-    return error_class(f"{path}, line {line}, is no CSV ({error}): fix its quotes")
+    return error_class(f"{path}, line {line}, is not CSV ({error}): fix its quotes")
