@@ -1,4 +1,4 @@
-"""Blobs of a network's output, and one point for each blob."""
+"""Blobs of a network's output, and one point for each blob: from a map of probabilities to counted objects."""
 
 import math
 from itertools import repeat
@@ -14,28 +14,41 @@ Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 
 def get_blobs(probs: Array, roi_mask: Array | None = None, decoding: Decoding = BLOBS) -> Array:
-    """Label the connected blobs of a network's output: each blob is one object.
+    """Label the connected blobs of a network's output. Each blob is one object.
 
     Parameters
     ----------
     probs : (H, W), (N, H, W), (N, 1, H, W) or (N, K + 1, H, W) ndarray or tensor
-        Probabilities in [0, 1]. Up to three dimensions, and with one channel, they are those of an object
-        (sigmoid), and a pixel above 0.5 belongs to one. With K + 1 channels they come from a softmax with the
-        background in channel 0, and a pixel belongs to its most probable channel.
-    roi_mask : bool, (H, W) or (N, H, W), optional
-        Region of interest; there is no blob outside it.
+        Probabilities in [0, 1]. With one channel, or without a channel dimension, they are the sigmoid of an object's
+        logits, and a pixel above 0.5 belongs to an object. With K + 1 channels they are a softmax with the background
+        in channel 0, and a pixel belongs to its most probable channel.
+    roi_mask : (H, W) or (N, H, W) bool ndarray or tensor, optional
+        Region of interest. There is no blob outside it.
     decoding : Decoding, optional
-        Other ways to read objects from the map than the paper's, which counts touching ones as one.
+        How objects are found. By default as in the paper, where objects that touch are one blob; see `Decoding`.
 
     Returns
     -------
-    blobs : int32, the shape of `probs`, or (N, K, H, W) for K + 1 channels
-        0 is the background, 1..n the 8-connected blobs of each image and class; same kind and device as `probs`.
+    blobs : int32 ndarray or tensor, with the shape of `probs`, or (N, K, H, W) for K + 1 channels
+        0 = background; 1..n = the 8-connected blobs of each image and class. A tensor if `probs` is one, on the same
+        device.
 
     Raises
     ------
     ValueError
         If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lcfcn import get_blobs
+    >>> probs = torch.tensor([[0.9, 0.1, 0.2, 0.7], [0.8, 0.1, 0.1, 0.9]])
+    >>> blobs = get_blobs(probs)
+    >>> blobs
+    tensor([[1, 0, 0, 2],
+            [1, 0, 0, 2]], dtype=torch.int32)
+    >>> blobs.amax((-2, -1)).item()  # the count
+    2
     """
     maps = _to_numpy(probs)
     if maps.ndim not in (2, 3, 4):
@@ -62,9 +75,19 @@ def get_blobs(probs: Array, roi_mask: Array | None = None, decoding: Decoding = 
 
 
 def class_masks(probs: np.ndarray, decoding: Decoding = BLOBS, roi_mask: np.ndarray | None = None) -> np.ndarray:
-    """Which pixels belong to which class: (N, 1, H, W) or (N, K + 1, H, W) to (N, 1 or K, H, W) bool.
+    """Return the pixels of each class, whose 8-connected blobs are the objects.
 
-    `roi_mask`, (H, W) or (N, H, W) bool, leaves none outside it.
+    Parameters
+    ----------
+    probs : (N, 1, H, W) or (N, K + 1, H, W) float ndarray
+        See `get_blobs`.
+    decoding : Decoding, optional
+    roi_mask : (H, W) or (N, H, W) bool ndarray, optional
+        No pixel outside it belongs to a class.
+
+    Returns
+    -------
+    masks : (N, 1, H, W) or (N, K, H, W) bool ndarray
     """
     roi = None if roi_mask is None else np.broadcast_to(roi_mask, (len(probs), *probs.shape[-2:]))
     if decoding != BLOBS:
@@ -82,13 +105,25 @@ def blobs2points(blobs: Array) -> Array:
 
     Parameters
     ----------
-    blobs : int, (H, W) or with leading dimensions, ndarray or tensor
+    blobs : (..., H, W) int ndarray or tensor
         Label images, 0 = background.
 
     Returns
     -------
-    points : the shape, kind, dtype and device of `blobs`
-        1 at one pixel inside each blob (see `blob_points`), else 0: as many points as there are blobs.
+    points : like `blobs`
+        1 at one pixel of each blob, the one nearest to its centroid, else 0. There are as many points as blobs.
+
+    Raises
+    ------
+    ValueError
+        If `blobs` has less than two dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lcfcn import blobs2points
+    >>> blobs2points(np.array([[1, 1, 1, 0, 2]]))
+    array([[0, 1, 0, 0, 1]])
     """
     labels = _to_numpy(blobs)
     if labels.ndim < 2:

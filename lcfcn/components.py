@@ -1,4 +1,4 @@
-"""Connected components of masks, and one point for each. Only numpy and scipy."""
+"""Connected components ("blobs") of a mask, and one point for each blob. It needs numpy and scipy only."""
 
 import numpy as np
 from scipy import ndimage
@@ -7,12 +7,18 @@ EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 def label_blobs(mask: np.ndarray) -> np.ndarray:
-    """Number the 8-connected components of an (H, W) bool mask, in raster order of their first pixel, as int32."""
+    """Number the 8-connected components of an (H, W) bool mask from 1, in raster order of their first pixels.
+
+    Returns
+    -------
+    blobs : (H, W) int32 ndarray
+        0 = background.
+    """
     return ndimage.label(mask, structure=EIGHT_NEIGHBOURS, output=np.int32)[0]
 
 
 def blob_points(blobs: np.ndarray) -> np.ndarray:
-    """The pixel of each blob that lies nearest its centroid, so also inside a ring or a C.
+    """Return for each blob its pixel nearest to its centroid, so that the point lies in the blob even for a ring.
 
     Parameters
     ----------
@@ -22,7 +28,7 @@ def blob_points(blobs: np.ndarray) -> np.ndarray:
     Returns
     -------
     point_list : (n, 2) int64 ndarray
-        Row and column, in the order of the labels; of several equally near pixels the first in raster order.
+        Row and column, in the order of the labels. Of several equally near pixels it is the first in raster order.
     """
     rows, cols = np.nonzero(blobs)
     labels = blobs[rows, cols]

@@ -1,4 +1,22 @@
-"""How objects are read from a map: blobs as they are, or cut where the map sinks deep enough between two peaks."""
+"""Decoding: find the objects in the network's map.
+
+The input is a map of probabilities. The output is a mask for each class whose 8-connected blobs are the objects. In the
+paper a blob is a connected set of pixels above 0.5, so objects that touch count as one. Here three numbers (`Decoding`)
+say what an object is:
+
+1. The map is turned into logits, and smoothed by a Gaussian (`smoothing`).
+2. Pixels above `threshold` are kept.
+3. A blob with several peaks is cut between two of them, if the map sinks by at least `depth` on the way from the lower
+   peak to the higher one.
+
+Step 3 is a watershed of the map from its peaks, with the shallow ones left out. How far the map sinks below a peak
+before it rises to a higher one is called the persistence of the peak.
+
+References
+----------
+Edelsbrunner, Letscher and Zomorodian, "Topological persistence and simplification", Discrete & Computational Geometry
+2002.
+"""
 
 from typing import NamedTuple
 
@@ -9,23 +27,35 @@ from scipy import ndimage
 from lcfcn.union_find import find_root
 
 LINE = -1
-"""In the labels of a cut: a pixel between two objects."""
+"""Label of a pixel between two objects that are cut apart."""
 
 
 class Decoding(NamedTuple):
-    """How objects are read from a map of heights.
-
-    The defaults are the paper's: the objects are the connected blobs of what is more probable than not.
+    """How objects are found in a map of heights (logits). The defaults are the paper's: all blobs above 0.5.
 
     Attributes
     ----------
     threshold : float
-        A pixel belongs to an object if its height is above; in logits.
+        A pixel belongs to an object if its height is above it; in logits, so that 0 is a probability of 0.5.
     depth : float
-        A blob with several peaks is cut between two of them if the map sinks so far, in logits, from the lower one to
-        the pass; infinity never cuts.
+        A blob is cut between two peaks if the map sinks by at least `depth` from the lower peak to the lowest point of
+        the best path between them; in logits. Infinity never cuts.
     smoothing : float
-        Standard deviation of the Gaussian that smooths the heights first, in pixels; 0 leaves them.
+        Standard deviation of a Gaussian that smooths the heights first, in pixels. 0 does not smooth.
+
+    Examples
+    --------
+    Two objects touch. The map sinks from 0.9 to 0.6 between them, which is 1.8 in logits.
+
+    >>> import numpy as np
+    >>> from lcfcn import Decoding, get_blobs
+    >>> probs = np.array([[0.8, 0.9, 0.6, 0.95, 0.8]])
+    >>> get_blobs(probs)
+    array([[1, 1, 1, 1, 1]], dtype=int32)
+    >>> get_blobs(probs, decoding=Decoding(depth=1.0))
+    array([[1, 1, 0, 2, 2]], dtype=int32)
+    >>> get_blobs(probs, decoding=Decoding(depth=2.0))
+    array([[1, 1, 1, 1, 1]], dtype=int32)
     """
 
     threshold: float = 0.0
@@ -38,7 +68,7 @@ BLOBS = Decoding()
 
 
 def heights(probs: np.ndarray) -> np.ndarray:
-    """How far each class leads, in logits.
+    """Turn probabilities into heights: by how much each class leads, in logits.
 
     Parameters
     ----------
@@ -48,7 +78,7 @@ def heights(probs: np.ndarray) -> np.ndarray:
     Returns
     -------
     heights : (1 or K, H, W) float32 ndarray
-        log p(class) - log p(the most probable other); above 0 where the class is the most probable.
+        log p(class) - log p(most probable other class, or background). Above 0 where the class is most probable.
     """
     tiny = np.finfo(np.float32).tiny
     if len(probs) == 1:
@@ -59,20 +89,21 @@ def heights(probs: np.ndarray) -> np.ndarray:
 
 
 def object_masks(probs: np.ndarray, decoding: Decoding, roi_mask: np.ndarray | None = None) -> np.ndarray:
-    """Which pixels belong to an object, such that its 8-connected blobs are the objects.
+    """Return masks whose 8-connected blobs are the objects.
 
     Parameters
     ----------
     probs : (1, H, W) or (K + 1, H, W) float ndarray
-        As for `heights`.
+        See `heights`.
     decoding : Decoding
     roi_mask : (H, W) bool ndarray, optional
-        Region of interest: there is no object outside it, and none is joined through what lies outside.
+        Region of interest. There is no object outside it, and no object crosses the outside.
 
     Returns
     -------
     masks : (1 or K, H, W) bool ndarray
-        One a class, of which a pixel belongs to one at most. Lines one pixel wide part what `decoding.depth` cuts.
+        One mask per class. A pixel belongs to one class at most. Lines of one pixel run between objects that
+        `decoding.depth` cuts apart.
     """
     planes = smoothed(heights(probs), decoding.smoothing)
     masks = candidates(planes, decoding.threshold, roi_mask)
@@ -82,26 +113,26 @@ def object_masks(probs: np.ndarray, decoding: Decoding, roi_mask: np.ndarray | N
 
 
 def smoothed(planes: np.ndarray, smoothing: float) -> np.ndarray:
-    """(K, H, W) heights, each plane smoothed by a Gaussian of that standard deviation, in pixels."""
+    """Smooth each plane of (K, H, W) heights by a Gaussian; `smoothing` is its standard deviation in pixels."""
     if smoothing == 0:
         return planes
     return np.stack([ndimage.gaussian_filter(plane, smoothing, mode="nearest") for plane in planes])
 
 
 def candidates(planes: np.ndarray, threshold: float, roi_mask: np.ndarray | None = None) -> np.ndarray:
-    """Where (K, H, W) heights are above the threshold, inside the region; each pixel for its highest class only."""
+    """Return the pixels of (K, H, W) heights above the threshold and in the region, each for its highest class only."""
     masks = planes > threshold
-    if len(planes) > 1:  # below 0 several classes may be above the threshold
+    if len(planes) > 1:  # with a threshold below 0 a pixel may be above it in several classes
         masks &= planes.argmax(axis=0) == np.arange(len(planes))[:, None, None]
     return masks if roi_mask is None else masks & roi_mask
 
 
 def cut_at_passes(plane: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarray:
-    """Cut blobs along the lines where floods from peaks that are deep enough apart would meet.
+    """Cut blobs between peaks that are at least `depth` above the lowest point of the path between them.
 
-    Water sinks from the highest pixel down. A pixel between two peaks joins them into one object if the lower of the
-    two is less than `depth` above it, and is a line otherwise: the objects are the peaks of a persistence of at least
-    `depth` (Edelsbrunner et al., "Topological persistence and simplification", 2002), each with its surroundings.
+    The pixels are visited from the highest down, and each joins the objects around it. A pixel between two objects
+    joins them into one if the lower of their peaks is less than `depth` above the pixel. Otherwise it becomes a line.
+    So each object has one peak with a persistence of at least `depth`; see the module's docstring.
 
     Parameters
     ----------
@@ -115,7 +146,7 @@ def cut_at_passes(plane: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarr
     Returns
     -------
     mask : (H, W) bool ndarray
-        Without the lines. Each blob keeps at least its highest pixel.
+        The mask without the lines. Each blob keeps at least its highest pixel.
     """
     places = np.flatnonzero(mask)
     order = places[np.argsort(-plane.ravel()[places], kind="stable")]
@@ -125,8 +156,8 @@ def cut_at_passes(plane: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarr
 @njit(cache=True)
 def _cut(plane: np.ndarray, order: np.ndarray, depth: float) -> np.ndarray:
     height, width = plane.shape
-    labels = np.zeros((height, width), np.int32)  # 0 has not been reached
-    parents = np.zeros(len(order) + 1, np.int32)  # an object whose parent is 0 was given up, see below
+    labels = np.zeros((height, width), np.int32)  # 0 has not been visited
+    parents = np.zeros(len(order) + 1, np.int32)  # union-find of the objects; 0 = given up, see below
     peaks = np.zeros(len(order) + 1, np.float64)
     around = np.zeros(8, np.int32)
     n = 0
@@ -147,13 +178,14 @@ def _cut(plane: np.ndarray, order: np.ndarray, depth: float) -> np.ndarray:
         n_deep = 0
         for other in around[:n_around]:
             n_deep += peaks[other] - plane[row, col] >= depth
-        # It lies between two objects, or where a shallow one meets a line, which is older.
+        # The pixel lies between two deep objects, or between a shallow one and an older line.
         on_line = n_deep > 1 or (beside_line and n_deep == 0)
         labels[row, col] = LINE if on_line else highest
         for other in around[:n_around]:
             is_shallow = peaks[other] - plane[row, col] < depth
             if is_shallow and (on_line or other != highest):
-                # On a line nothing would join it to the object that it is part of: it would count as another.
+                # A shallow object beside a line is given up: no pixel could join it to a deep one any more, so it
+                # would count as an object of its own.
                 parents[other] = 0 if on_line else highest
     for place in order:
         row, col = place // width, place % width
@@ -166,7 +198,7 @@ def _cut(plane: np.ndarray, order: np.ndarray, depth: float) -> np.ndarray:
 def _objects_around(
     labels: np.ndarray, parents: np.ndarray, row: int, col: int, around: np.ndarray
 ) -> tuple[int, bool]:
-    """Write the different objects of the 8 neighbours into `around`; their number, and whether one is on a line."""
+    """Write the objects among the 8 neighbours into `around`; return their number, and if a neighbour is on a line."""
     n = 0
     beside_line = False
     for r in range(max(row - 1, 0), min(row + 2, labels.shape[0])):

@@ -1,4 +1,10 @@
-"""Which decoding of a network's maps counts best: all of a grid are tried at once on images whose counts are known."""
+"""Search for the decoding that counts best on images whose counts are known.
+
+The input is the maps of a network on validation images, and the true counts. The output is the decoding with the least
+counting error. A grid of some hundred decodings is tried. Decoding each map that often would be slow. So the peaks of
+a map and their persistences are found once for each smoothing (see `lcfcn.decoding`). For any threshold and depth, the
+count is then the number of peaks that pass two comparisons.
+"""
 
 from itertools import product
 from typing import NamedTuple
@@ -10,7 +16,7 @@ from lcfcn.decoding import Decoding, candidates, heights, smoothed
 from lcfcn.union_find import find_root
 
 THRESHOLDS = tuple(quarter / 4 for quarter in range(-20, 7))
-"""In logits: probabilities of 0.007 to 0.82."""
+"""In logits, for probabilities from 0.007 to 0.82."""
 DEPTHS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, float("inf"))
 """In logits."""
 SMOOTHINGS = (0.0, 0.7)
@@ -21,46 +27,56 @@ DECODINGS = tuple(
         key=lambda decoding: (decoding.smoothing, -decoding.depth, abs(decoding.threshold)),
     )
 )
-"""All that are tried, the nearest to the paper's first: of equally good ones it is taken."""
+"""The grid, sorted so that the decoding nearest to the paper's comes first: the first of equally good ones is taken."""
 INFINITELY_LOW = -np.inf
 
 
 class Peaks(NamedTuple):
-    """The n peaks of a map and how far each stands out.
+    """The n peaks of a map.
 
-    `tops`, `passes` : (n,) float64, the height of the peak, and of the pass to a higher one; -inf if there is none;
-    `places` : (n, 2) int64, row and column.
+    Attributes
+    ----------
+    tops : (n,) float64 ndarray
+        Height of each peak.
+    passes : (n,) float64 ndarray
+        Height of the lowest point of the best path to a higher peak; -inf if there is no path.
+    places : (n, 2) int64 ndarray
+        Row and column of each peak.
     """
 
     tops: np.ndarray
     passes: np.ndarray
     places: np.ndarray
 
-    def read(self, threshold: float, depth: float) -> np.ndarray:
-        """Which of them are the objects of that decoding, (n,) bool.
+    def are_objects(self, threshold: float, depth: float) -> np.ndarray:
+        """Return for each peak whether it is an object of this decoding, (n,) bool.
 
-        Those above the threshold that stand out by the depth, or whose pass is no pixel of an object.
+        It is one if it is above the threshold, and the path to a higher peak sinks by `depth` or below the threshold.
         """
         return (self.tops > threshold) & ((self.tops - self.passes >= depth) | (self.passes <= threshold))
 
 
 def find_peaks(plane: np.ndarray, mask: np.ndarray) -> Peaks:
-    """The peaks of a map with their passes (the 0-dimensional persistence of its super-level sets).
+    """Find the peaks of a map and their passes: the 0-dimensional persistence of its super-level sets.
 
-    Edelsbrunner et al., "Topological persistence and simplification", 2002. Of two peaks that meet the lower one ends.
+    The pixels are visited from the highest down. Where two peaks meet, the pixel is the pass of the lower one.
 
     Parameters
     ----------
     plane : (H, W) float32 ndarray
         Heights.
     mask : (H, W) bool ndarray
-        The pixels to look at, 8-connected.
+        The pixels to visit, with 8 neighbours each.
 
     Returns
     -------
     peaks : Peaks
-        `peaks.read(threshold, depth)` names as many as `cut_at_passes` leaves blobs of the mask's pixels above the
-        threshold.
+        `peaks.are_objects(threshold, depth)` has as many objects as `cut_at_passes` leaves blobs of the mask's pixels
+        above the threshold.
+
+    References
+    ----------
+    Edelsbrunner et al., "Topological persistence and simplification", 2002.
     """
     pixels = np.flatnonzero(mask)
     order = pixels[np.argsort(-plane.ravel()[pixels], kind="stable")]
@@ -71,9 +87,9 @@ def find_peaks(plane: np.ndarray, mask: np.ndarray) -> Peaks:
 
 @njit(cache=True)
 def _meet(plane: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The place of each peak, and the height at which it meets a higher one."""
+    """Return the flat index of each peak, and the height at which it meets a higher one."""
     height, width = plane.shape
-    labels = np.zeros((height, width), np.int32)  # 0 has not been reached
+    labels = np.zeros((height, width), np.int32)  # 0 has not been visited
     parents = np.zeros(len(order) + 1, np.int32)
     peaks = np.zeros(len(order), np.int64)
     passes = np.full(len(order), INFINITELY_LOW)
@@ -90,7 +106,7 @@ def _meet(plane: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]
                 if joined == 0 or joined == other:
                     joined = other
                     continue
-                # Peaks are numbered from the highest down.
+                # Peaks are numbered from the highest down, so the greater number is the lower peak.
                 lower = max(joined, other)
                 joined = min(joined, other)
                 parents[lower] = joined
@@ -104,19 +120,19 @@ def _meet(plane: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 class DecodingSearch:
-    """Keeps the peaks of images whose true counts are known, and tells what each of `DECODINGS` counts on them."""
+    """The peaks of images whose true counts are known, and what each of `DECODINGS` counts on them."""
 
     def __init__(self) -> None:
         self.peaks: dict[float, list[list[Peaks]]] = {smoothing: [] for smoothing in SMOOTHINGS}
         self.true_counts: list[np.ndarray] = []
 
     def add(self, probs: np.ndarray, true_counts: np.ndarray, roi_mask: np.ndarray | None = None) -> None:
-        """Take up an image.
+        """Add an image.
 
         Parameters
         ----------
         probs : (1, H, W) or (K + 1, H, W) float ndarray
-            As for `lcfcn.decoding.heights`.
+            See `lcfcn.decoding.heights`.
         true_counts : (1 or K,) int ndarray
         roi_mask : (H, W) bool ndarray, optional
         """
@@ -128,18 +144,18 @@ class DecodingSearch:
         self.true_counts.append(np.asarray(true_counts))
 
     def objects(self, decoding: Decoding) -> list[list[np.ndarray]]:
-        """The objects of each image and class by the (n, 2) places of their peaks, row and column."""
+        """Return the objects of each image and class, as (n, 2) rows and columns of their peaks."""
         return [
-            [peaks.places[peaks.read(decoding.threshold, decoding.depth)] for peaks in image]
+            [peaks.places[peaks.are_objects(decoding.threshold, decoding.depth)] for peaks in image]
             for image in self.peaks[decoding.smoothing]
         ]
 
     def errors(self) -> np.ndarray:
-        """(N, 1 or K, R) errors of the counts, predicted - true, of the R `DECODINGS`."""
+        """Return the errors of the counts (predicted - true) of all `DECODINGS`, (images, classes, decodings) int."""
         counts = [[[len(found) for found in image] for image in self.objects(decoding)] for decoding in DECODINGS]
         return np.stack(counts, axis=-1) - np.array(self.true_counts)[..., None]
 
 
 def best_decoding(errors: np.ndarray) -> int:
-    """The number among `DECODINGS` of the one of the least mean absolute error, from `DecodingSearch.errors`."""
+    """Return the index in `DECODINGS` of the least mean absolute error; `errors` come from `DecodingSearch.errors`."""
     return int(np.abs(errors).mean(axis=(0, 1)).argmin())

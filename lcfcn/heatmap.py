@@ -1,9 +1,13 @@
-"""Bumps at the clicks: a loss of every pixel, for a training's first steps and beside the LCFCN loss.
+"""The heat-map loss: each pixel should be background, but near a click it should be an object.
 
-The LCFCN loss asks nothing of background below a probability of 1/2, and so the background rises until it stands just
-below: on hard images little then tells objects apart from it, and a network that has not learned anything yet pushes
-the same features up and down. Bumps (as in "Objects as Points", Zhou et al. 2019, section 3) ask every pixel to be
-background for sure, but near a click.
+The LCFCN loss does not touch background pixels with a probability below 1/2: no blob is there. So in training they
+rise, until objects and background differ by little. The heat-map loss closes this gap. Its target is a heat map: 1 at
+each click, falling off as a Gaussian, and 0 elsewhere. The loss is the cross-entropy of the network's probabilities
+with it, over all pixels. Our experiments use it alone in the first steps, and beside the LCFCN loss from then on.
+
+References
+----------
+Zhou et al., "Objects as Points", 2019, section 3, trains a network by such a heat map.
 """
 
 import numpy as np
@@ -15,35 +19,48 @@ from torch import Tensor
 from lcfcn.inputs import to_batch
 
 SIGMA = 4.0
-"""Standard deviation of a bump in pixels."""
+"""Standard deviation of the Gaussian around a click, in pixels."""
 WEIGHT = 5.0
-"""How much more than the background the top of a bump weighs: else a rare object is best taken for background."""
+"""A clicked pixel weighs 1 + WEIGHT times as much as a background pixel. Otherwise the network ignores rare objects."""
 
 
 def compute_heatmap_loss(logits: Tensor, points: Tensor, roi_mask: Tensor | None = None) -> Tensor:
-    """Cross-entropy of a network's probabilities with bumps at the clicks.
+    """Compute the cross-entropy of a network's probabilities with a heat map of the clicks.
 
     Parameters
     ----------
     logits, points, roi_mask
-        As in `lcfcn.lcfcn_loss.compute_lcfcn_loss`.
+        See `compute_lcfcn_loss`.
 
     Returns
     -------
     loss : () float32 tensor
-        Mean over the images of the sum over their pixels inside the region, in units of half a bump's weight.
+        Weighted sum of the cross-entropies of the pixels inside the region, averaged over the images. It is divided by
+        `WEIGHT * pi * SIGMA**2` = 251.3, which is half of the extra weight that all pixels around one click have.
 
     Raises
     ------
-    ValueError, NonFiniteError
-        As `compute_lcfcn_loss`.
+    TypeError, ValueError, NonFiniteError
+        See `compute_lcfcn_loss`.
+
+    Examples
+    --------
+    Add it to the LCFCN loss, with a factor for its share.
+
+    >>> import torch
+    >>> from lcfcn import compute_heatmap_loss, compute_lcfcn_loss
+    >>> logits = torch.zeros(1, 1, 32, 32, requires_grad=True)
+    >>> points = torch.zeros(1, 32, 32, dtype=torch.int64)
+    >>> points[0, 10, 20] = 1
+    >>> loss = compute_lcfcn_loss(logits, points) + 0.2 * compute_heatmap_loss(logits, points)
+    >>> loss.backward()
     """
     batch, points, inside, _ = to_batch("logits", logits, points, roi_mask)
     n_classes = max(batch.shape[1] - 1, 1)
-    bumps = np.stack([[_bumps(image == k) for k in range(1, n_classes + 1)] for image in np.where(inside, points, 0)])
-    top = bumps.max(axis=1, keepdims=True)
-    # Where bumps of several classes overlap, they share what the highest one leaves of the background.
-    shares = bumps * (top / np.maximum(bumps.sum(axis=1, keepdims=True), np.finfo(float).tiny))
+    maps = np.stack([[_heat_map(image == k) for k in range(1, n_classes + 1)] for image in np.where(inside, points, 0)])
+    top = maps.max(axis=1, keepdims=True)
+    # The background has the probability 1 - top. Classes whose heat maps overlap share the rest.
+    shares = maps * (top / np.maximum(maps.sum(axis=1, keepdims=True), np.finfo(float).tiny))
     targets, weights = (
         torch.from_numpy(values.astype(np.float32)).to(batch.device)
         for values in (np.concatenate([1 - top, shares], axis=1), (1 + WEIGHT * top) * inside[:, None])
@@ -52,15 +69,15 @@ def compute_heatmap_loss(logits: Tensor, points: Tensor, roi_mask: Tensor | None
     return -(targets * log_probs * weights).sum() / (len(batch) * WEIGHT * np.pi * SIGMA**2)
 
 
-def _bumps(clicks: np.ndarray) -> np.ndarray:
-    """(H, W) heights: 1 at the clicks, less with the distance to the nearest."""
+def _heat_map(clicks: np.ndarray) -> np.ndarray:
+    """Return (H, W) values in [0, 1]: a Gaussian of the distance to the nearest click, 1 at the clicks."""
     if not clicks.any():
         return np.zeros(clicks.shape)
     return np.exp(-(distance_transform_edt(~clicks) ** 2) / (2 * SIGMA**2))
 
 
 def _log_probs(logits: Tensor) -> Tensor:
-    """(N, K + 1, H, W), the background first; a single channel is an object's."""
+    """Return log-probabilities (N, K + 1, H, W), the background first."""
     return (
         torch.cat([F.logsigmoid(-logits), F.logsigmoid(logits)], dim=1)
         if logits.shape[1] == 1

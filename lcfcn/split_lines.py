@@ -1,4 +1,19 @@
-"""Split lines: where floods from different clicks meet (Laradji et al., ECCV 2018, section 3.1)."""
+"""Split lines: the borders between the clicks of one class, where the network should predict background.
+
+The input is the probabilities of the class, its clicks, its blobs and the region of interest. The output is two masks.
+The first one has the borders of the watershed of the whole image from all clicks. The second one has, inside each blob
+with several clicks, the borders of the watershed from the clicks of this blob alone. The relief of both is the black
+top-hat of the probabilities, so a border runs along the darkest valley between two clicks.
+
+The image is flooded once, for the first mask. Most of the second mask is a copy of the first one: a pixel may differ
+only if the water of a click outside the blob took it or one of its neighbours. For these pixels `lcfcn.subflood` finds
+the labels that a flood from the blob's own clicks would give.
+
+References
+----------
+Laradji et al., "Where are the Blobs: Counting by Localization with Point Supervision", ECCV 2018, section 3.1: the
+split-level loss, and its watershed split ("global" and "local").
+"""
 
 from typing import NamedTuple
 
@@ -11,10 +26,14 @@ from lcfcn.watershed import new_queue, places, rank_pixels, run_flood
 
 
 class SplitLines(NamedTuple):
-    """Where floods meet, both sides of the line ("thick"), as (H, W) bool.
+    """Two masks of split lines. A line is two pixels wide: both sides of a border belong to it.
 
-    `all_clicks` : of the flood from all clicks; `in_blobs` : inside each blob with several clicks, of the flood of the
-    whole image from that blob's clicks alone.
+    Attributes
+    ----------
+    all_clicks : (H, W) bool ndarray
+        The borders of the flood from all clicks.
+    in_blobs : (H, W) bool ndarray
+        Inside each blob with several clicks, the borders of the flood of the whole image from its own clicks alone.
     """
 
     all_clicks: np.ndarray
@@ -22,25 +41,32 @@ class SplitLines(NamedTuple):
 
 
 def split_lines(probs: np.ndarray, clicks: np.ndarray, blobs: np.ndarray, roi_mask: np.ndarray) -> SplitLines:
-    """Lines that part the clicks of one class from one another.
+    """Find the lines that separate the clicks of one class.
 
-    A pixel is on a line if a 4-neighbour has another label; both lie inside the region.
+    A pixel is on a line if one of its 4-neighbours has another label. Both lie inside the region.
 
     Parameters
     ----------
     probs : (H, W) float32 ndarray
-        Probability of an object; its black top-hat is flooded.
+        Probability of the class.
     clicks : (n,) int64 ndarray
-        Flat indices of the clicked pixels, ascending, all inside the region.
+        Flat indices of the clicked pixels in ascending order, all inside the region.
     blobs : (H, W) int32 ndarray
         Label image, 0 = background.
     roi_mask : (H, W) bool ndarray
         Region of interest.
 
-    Notes
-    -----
-    Few blobs need more than the flood from all clicks: those that another click's flood enters or touches.
-    `lcfcn.subflood` tells what their own floods would have given there.
+    Examples
+    --------
+    Two clicks in one blob, with a valley between them. Both sides of the border are background.
+
+    >>> import numpy as np
+    >>> from lcfcn.components import label_blobs
+    >>> probs = np.array([[0.9, 0.8, 0.6, 0.7, 0.9]], dtype=np.float32)
+    >>> clicks = np.array([0, 4])
+    >>> everywhere = np.ones((1, 5), dtype=bool)
+    >>> split_lines(probs, clicks, label_blobs(probs > 0.5), everywhere).all_clicks.astype(int)
+    array([[0, 0, 1, 1, 0]])
     """
     # The kernels are compiled for one memory order.
     probs, roi_mask, blobs = (np.ascontiguousarray(array) for array in (probs, roi_mask, blobs))
@@ -87,7 +113,10 @@ def _on_line(cells: np.ndarray, place: int, stride: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _mark_lines_in_blobs(flooded: Flooded, blobs: np.ndarray, crowded: np.ndarray, lines: SplitLines) -> np.ndarray:
-    """Copy the lines inside crowded blobs; returns where the flood of a click elsewhere has been or touches."""
+    """Copy the lines of all clicks inside the crowded blobs, and return the (H, W) mask of the doubtful pixels.
+
+    A pixel is doubtful if a click outside its blob took it, or if it is on a line and such a click took a neighbour.
+    """
     height, width = blobs.shape
     doubtful = np.zeros((height, width), dtype=np.bool_)
     for i in range(height):
@@ -115,7 +144,10 @@ def _mark_own_lines(
     by_blob: np.ndarray,
     in_blobs: np.ndarray,
 ) -> None:
-    """Mark the lines of each blob's own flood on doubtful pixels; these and the clicks are sorted by blob."""
+    """Mark the lines of each blob's own flood on the doubtful pixels.
+
+    `doubtful` holds flat indices of pixels, and `by_blob` the numbers of the clicks. Both are sorted by blob.
+    """
     width = blobs.shape[1]
     chosen, end = -1, 0
     for pixel in doubtful:

@@ -1,18 +1,29 @@
-"""What a flood from some of the markers gives, read off the flood from all of them.
+"""Label a pixel as a flood from some of the markers would, without flooding again.
 
-The image is flooded once. Where that flood's label is one of the chosen markers', the flood from these alone gives the
-same: a competitor can only take pixels away. Elsewhere the label is found by going back the way that the flood from
-the chosen ones would have come, a few steps for a pixel, because it is known
+The split term needs the watershed of the whole image from the clicks of one blob alone, for each blob with several
+clicks. A flood for each of these blobs is slow. Here the image is flooded once, from all markers (the *full flood*,
+with its labels, levels and slots: see `lcfcn.watershed`). From it `label_of` computes the label that a flood from one
+group of markers alone would give a pixel:
 
-- when it arrives: at the greater of the level at which the flood from all arrived there, and the level at which the
-  chosen markers first reach the region of the marker that took the pixel. Levels are an ultrametric: the latter stands
-  in the minimum spanning tree of the markers, as for any flood along minimum spanning forests (Cousty et al.,
-  "Watershed Cuts: Minimum Spanning Forests and the Drop of Water Principle", PAMI 2009);
-- whence it comes: all that is reached at one level, which is one slot of the order, has the label of the pixel of that
-  slot, the pass; and a pass has the label of its neighbour at which the flood arrived first.
+1. If the full flood gave the pixel to a marker of the group, the label stays. Without rivals a marker keeps its pixels.
+2. Otherwise find the level at which the group's water reaches the pixel. It is the greater of two levels: that of the
+   pixel in the full flood, and that at which the group's water enters the region of the marker that took the pixel.
+   The second one stands in the minimum spanning tree of the regions: it is the highest edge on the path from this
+   region to the nearest region of the group.
+3. A level is a slot, and a slot is one pixel: the *pass* over which the water came. The pixel's label is that of the
+   pass, and the label of the pass is that of the neighbour that the group's water reached first. Go on from there with
+   step 1. Each step leads to a lower level, so a few steps suffice.
 
-Only what is joined to several chosen markers at height 0 is divided by the way's length instead; there the flood is
-walked as far as it is asked for. Pixels of equal height keep the order in which the flood from all took them.
+At height 0 there are no slots. Where water arrives without climbing, the order in which it touches the pixels decides.
+For these pixels alone the group's flood is run (`Lake`), as far as labels are asked for. Pixels of one height above 0
+keep the order in which the full flood took them.
+
+The page "The loss explained" of the documentation has a worked example of 8x8 pixels.
+
+References
+----------
+Cousty et al., "Watershed Cuts: Minimum Spanning Forests and the Drop of Water Principle", PAMI 2009: a flood from
+markers is a minimum spanning forest, so one tree holds the levels of all partial floods.
 """
 
 from typing import NamedTuple
@@ -24,18 +35,26 @@ from lcfcn.union_find import find_root
 from lcfcn.watershed import AT_ONCE, LOWEST, sort_by_height
 
 NEVER = np.iinfo(np.int32).max
-"""Level of what no chosen marker reaches."""
+"""Level of the pixels that no water of the group reaches."""
 
 
 class Flooded(NamedTuple):
-    """A flood from all markers, and who chose them; places and cells are those of `lcfcn.watershed`.
+    """The full flood from n markers, and the groups of the markers. `lcfcn.watershed` explains cells and places.
 
-    `cells`, `levels` : ((H + 2) * (W + 2),) int32, after `run_flood` with the labels 1 to n.
-    `waiting` : ((H + 2) * (W + 2),) int32, the cells before it.
-    `pixels` : (m,) int32, the place of each slot.
-    `seeds` : (n,) int32, the places of the markers in raster order.
-    `groups` : (n,) int32, the group of markers that each belongs to; one group at a time floods alone.
-    `stride` : int, W + 2.
+    Attributes
+    ----------
+    cells, levels : ((H + 2) * (W + 2),) int32 ndarrays
+        After `run_flood` with the labels 1 to n.
+    waiting : ((H + 2) * (W + 2),) int32 ndarray
+        The cells before the flood, all dry.
+    pixels : (m,) int32 ndarray
+        The place of the pixel in each slot.
+    seeds : (n,) int32 ndarray
+        The places of the markers in raster order.
+    groups : (n,) int32 ndarray
+        The group of each marker.
+    stride : int
+        W + 2.
     """
 
     cells: np.ndarray
@@ -48,12 +67,21 @@ class Flooded(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """How the regions of the markers join as the water rises: nodes 0 to n - 1 are the markers, then one a junction.
+    """The minimum spanning tree of the markers' regions, as the order in which rising water joins the regions.
 
-    `parents` : (2 n,) int32, -1 at a root. `levels` : (2 n,) int32, at which a junction joins.
-    `marks` : (2 n,) int32, the last group that a node was marked to hold.
-    `joins`, `asked` : (n,) int32, where a marker joins the last group that was asked about it, -1 if nowhere, and
-    which group this was.
+    The nodes 0 to n - 1 are the n markers. Each further node joins two nodes, at the level at which their water meets.
+    The water of two markers meets at the level of their lowest common ancestor.
+
+    Attributes
+    ----------
+    parents : (2 n,) int32 ndarray
+        -1 at a root.
+    levels : (2 n,) int32 ndarray
+        The level at which a node joins its two children; `AT_ONCE` at the markers.
+    marks : (2 n,) int32 ndarray
+        The last group that was chosen and has a marker below this node.
+    joins, asked : (n,) int32 ndarrays
+        A cache: the lowest node above this marker that has a marker of the group `asked` below it, or -1.
     """
 
     parents: np.ndarray
@@ -64,10 +92,16 @@ class Tree(NamedTuple):
 
 
 class Lake(NamedTuple):
-    """What one group's flood reaches at once, walked as far as asked.
+    """The pixels that the group's water reaches without climbing, flooded breadth first as far as they are asked for.
 
-    `turns` : ((H + 2) * (W + 2),) int32, 0 if not yet reached, else when. `places`, `labels` : by turn, from 1.
-    `ends` : (2,) int64, the last turn whose neighbours are reached too, and the last turn.
+    Attributes
+    ----------
+    turns : ((H + 2) * (W + 2),) int32 ndarray
+        The turn at which a pixel was reached, from 1; 0 if it has not been reached yet.
+    places, labels : ((H + 2) * (W + 2),) int32 ndarrays
+        Place and label of the pixel of each turn.
+    ends : (2,) int64 ndarray
+        The last turn whose neighbours have been reached too, and the last turn.
     """
 
     turns: np.ndarray
@@ -77,16 +111,23 @@ class Lake(NamedTuple):
 
 
 def new_lake(n_cells: int) -> Lake:
-    """An empty lake. What it never reaches of its arrays costs neither time nor memory."""
+    """Return an empty lake. The parts of its arrays that are never written cost neither time nor memory."""
     places, labels = np.empty(n_cells, dtype=np.int32), np.empty(n_cells, dtype=np.int32)
     return Lake(np.zeros(n_cells, dtype=np.int32), places, labels, np.zeros(2, dtype=np.int64))
 
 
 @njit(cache=True, nogil=True)
 def join_regions(flooded: Flooded, borders: np.ndarray) -> Tree:
-    """The tree of the levels at which regions meet (Kruskal: borders from low to high, each that joins two trees).
+    """Build the minimum spanning tree of the regions of a full flood (Kruskal's algorithm).
 
-    `borders` are the places of all pixels that have a 4-neighbour in another region.
+    All pairs of neighbours in different regions are sorted by the level at which the water is on both. From low to
+    high, each pair that joins two trees becomes a node.
+
+    Parameters
+    ----------
+    flooded : Flooded
+    borders : (b,) int32 ndarray
+        The places of all pixels that have a 4-neighbour in another region.
     """
     keys = sort_by_height(_border_keys(flooded, borders))
     n_markers = len(flooded.seeds)
@@ -97,7 +138,7 @@ def join_regions(flooded: Flooded, borders: np.ndarray) -> Tree:
         np.full(n_markers, -1, dtype=np.int32),
         np.full(n_markers, -1, dtype=np.int32),
     )
-    tops = np.arange(2 * n_markers).astype(np.int32)  # of the tree that a node is in, as far as it is known
+    tops = np.arange(2 * n_markers).astype(np.int32)  # union-find: the root of the tree that a node belongs to
     n_nodes = n_markers
     for key in keys:
         border = np.int64(key & np.uint64(0xFFFFFFFF))
@@ -114,7 +155,11 @@ def join_regions(flooded: Flooded, borders: np.ndarray) -> Tree:
 
 @njit(cache=True, nogil=True)
 def _border_keys(flooded: Flooded, borders: np.ndarray) -> np.ndarray:
-    """Level and place of each pair of neighbours in different regions, to the right or (odd) below."""
+    """Return a sort key for each pair of neighbours in different regions.
+
+    The upper half is the level at which the water is on both; the lower half is twice the place of the first pixel,
+    plus 1 if the second one is below it and not to its right.
+    """
     keys = np.empty(2 * len(borders), dtype=np.uint64)
     n = 0
     for place in borders:
@@ -130,7 +175,7 @@ def _border_keys(flooded: Flooded, borders: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def choose(group: int, members: np.ndarray, flooded: Flooded, tree: Tree, lake: Lake) -> None:
-    """Let a group of markers, given by their numbers in raster order, be the chosen one."""
+    """Prepare `tree` and `lake` for a group of markers. `members` are the numbers of its markers in raster order."""
     lake.turns[lake.places[1 : lake.ends[1] + 1]] = 0
     lake.ends[:] = 0
     for marker in members:
@@ -144,12 +189,15 @@ def choose(group: int, members: np.ndarray, flooded: Flooded, tree: Tree, lake: 
 
 @njit(cache=True, nogil=True)
 def label_of(place: int, group: int, flooded: Flooded, tree: Tree, lake: Lake) -> int:
-    """Label that the flood from the chosen group alone gives a pixel; 0 where it never arrives or at a barrier."""
+    """Return the label that a flood from the chosen group alone gives a pixel; see the module's docstring.
+
+    It is 0 at a barrier, and where no water of the group arrives.
+    """
     while True:
         label = flooded.cells[place]
         if label <= 0 or flooded.groups[label - 1] == group:
             return max(label, 0)
-        level = _arrival(place, group, flooded, tree)
+        level = arrival_level(place, group, flooded, tree)
         if level == NEVER:
             return 0
         if level == AT_ONCE:
@@ -158,12 +206,12 @@ def label_of(place: int, group: int, flooded: Flooded, tree: Tree, lake: Lake) -
         label = flooded.cells[place]
         if flooded.groups[label - 1] == group:
             return label
-        place = _first_neighbour(place, group, flooded, tree, lake)
+        place = first_neighbour(place, group, flooded, tree, lake)
 
 
 @njit(cache=True, nogil=True)
-def _arrival(place: int, group: int, flooded: Flooded, tree: Tree) -> int:
-    """Level at which the chosen group's flood reaches a pixel."""
+def arrival_level(place: int, group: int, flooded: Flooded, tree: Tree) -> int:
+    """Return the level at which the water of the chosen group reaches a pixel (step 2), or `NEVER`."""
     marker = flooded.cells[place] - 1
     if tree.asked[marker] != group:
         node = marker
@@ -175,12 +223,12 @@ def _arrival(place: int, group: int, flooded: Flooded, tree: Tree) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _first_neighbour(place: int, group: int, flooded: Flooded, tree: Tree, lake: Lake) -> int:
-    """The neighbour of a pass that the chosen group's flood reaches first."""
+def first_neighbour(place: int, group: int, flooded: Flooded, tree: Tree, lake: Lake) -> int:
+    """Return the neighbour of a pass that the water of the chosen group reaches first (step 3)."""
     first, first_level, first_turn = place, NEVER, 0
     for step in (-flooded.stride, -1, 1, flooded.stride):
         if flooded.cells[place + step] > 0:
-            level = _arrival(place + step, group, flooded, tree)
+            level = arrival_level(place + step, group, flooded, tree)
             turn = _turn(place + step, flooded, lake) if level == AT_ONCE else 0
             if level < first_level or (level == first_level and turn < first_turn):
                 first, first_level, first_turn = place + step, level, turn
@@ -189,7 +237,7 @@ def _first_neighbour(place: int, group: int, flooded: Flooded, tree: Tree, lake:
 
 @njit(cache=True, nogil=True)
 def _turn(place: int, flooded: Flooded, lake: Lake) -> int:
-    """When the chosen group's flood reaches a pixel that it reaches at once."""
+    """Return the turn at which the group's water reaches a pixel without climbing; flood the lake as far as needed."""
     while lake.turns[place] == 0:
         lake.ends[0] += 1
         source, label = lake.places[lake.ends[0]], lake.labels[lake.ends[0]]

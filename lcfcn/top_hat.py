@@ -1,4 +1,10 @@
-"""Black top-hat: the relief that the flood runs over."""
+"""Black top-hat: turn probabilities into the relief that is flooded.
+
+The black top-hat is the closing of an image minus the image. It is high in a dark valley between bright objects, and 0
+where the image is flat or bright. The closing uses a 7x7 square, as in the authors' code: first the maximum over the
+square around each pixel, then the minimum of these maxima. Both run row by row in one pass, so that only seven rows of
+maxima are kept in memory. Pixels outside the region of interest take no part.
+"""
 
 import numpy as np
 from numba import njit
@@ -11,7 +17,7 @@ REACH = TOP_HAT_SIZE // 2
 
 @njit(cache=True, nogil=True)
 def black_top_hat(probs: np.ndarray, roi_mask: np.ndarray) -> np.ndarray:
-    """Black top-hat (closing minus image) of `probs` with a 7x7 square, blind to what lies outside the region.
+    """Compute the black top-hat (closing minus image) with a 7x7 square. Pixels outside the region are ignored.
 
     Parameters
     ----------
@@ -23,14 +29,14 @@ def black_top_hat(probs: np.ndarray, roi_mask: np.ndarray) -> np.ndarray:
     Returns
     -------
     relief : (H, W) float32 ndarray
-        High where a dark valley runs between bright objects, 0 on flat ground and outside the region.
+        0 or more; 0 outside the region.
     """
     height, width = probs.shape
     lowest = np.float32(-np.inf)
     relief = np.zeros((height, width), dtype=np.float32)
     row = np.full(width + 2 * REACH, lowest, dtype=np.float32)
-    # The last seven rows, spread to the left and right: of the image, and of the dilated image turned upside down
-    # (an erosion is the dilation of the negative). Rows beyond the image are the lowest in both.
+    # The maxima over seven columns, of the last seven rows: of the image, and of the negative of the dilated image
+    # (an erosion is the dilation of the negative). Rows beyond the image are lower than any value in both.
     spread = np.full((TOP_HAT_SIZE, width), lowest, dtype=np.float32)
     sunk = np.full((TOP_HAT_SIZE, width), lowest, dtype=np.float32)
     highest = np.empty(width, dtype=np.float32)
@@ -57,7 +63,7 @@ def black_top_hat(probs: np.ndarray, roi_mask: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _spread_row(row: np.ndarray, out: np.ndarray) -> None:
-    """Greatest of each seven neighbours; `row` is six longer than `out`."""
+    """Write the maximum of each seven neighbours into `out`; `row` is six longer than `out`."""
     for j in range(len(out)):
         greatest = row[j]
         for k in range(1, TOP_HAT_SIZE):
