@@ -2,7 +2,7 @@
 
 Compares loss, terms, gradient and split lines with the slow reference of the tests, on scikit-image and with the rule
 for equal heights, on hundreds of random scenes, and with the golden scenes where their folder is given. Prints the
-table of the README; takes minutes.
+table of docs/loss.md; takes minutes.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How fast is the loss? python -m benchmarks.loss_speed [--reference]
 
-Prints the table of the README: forward and backward of the loss alone on drawn scenes, beside one call of
+Prints the table of docs/loss.md: forward and backward of the loss alone on drawn scenes, beside one call of
 `skimage.segmentation.watershed` on the same top-hat and markers (and, on request, beside the plain reference of the
 tests, minutes); how it grows with clicks and pixels; a batch on all threads against its images one by one; memory;
 the first call of a fresh process; the share of a training step. Times are the least of several runs.
