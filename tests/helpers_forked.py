@@ -4,8 +4,13 @@ import lightning_fabric  # noqa: F401
 import torch
 import torch._dynamo
 
+import src.experiments.folders
+import src.experiments.prepare
+import src.models
+import src.training.run
 import trainval  # noqa: F401
-from lcfcn.lcfcn_loss import compute_lcfcn_loss, get_blobs
+from lcfcn.blobs import get_blobs
+from lcfcn.lcfcn_loss import compute_lcfcn_loss
 
 torch.set_num_threads(1)  # a fork of a process with threads may hang
 LOGITS = torch.zeros(1, 1, 16, 16)

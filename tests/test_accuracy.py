@@ -15,6 +15,7 @@ from lcfcn.errors import UserError
 from scripts import evaluate
 from src.datasets import collate, get_dataset
 from src.experiments.schema import check_exp_dict
+from src.models import LCFCN
 from src.training.runtime import Runtime
 
 OVERRIDES = ["--mobilenet", "None", "--device", "cpu", "--set", "model.pretrained=None"]
@@ -121,17 +122,18 @@ def test_the_density_regressor_learns_maps_that_sum_to_the_counts(cars):
     exp_dict = {**accuracy.recipes("cars")["density"], "repeats": 1, "ema_decay": 0}
     exp_dict["dataset"] = {"name": "trancos", "transform": "rgb_normalize"}
     exp_dict["model"] = {**exp_dict["model"], "pretrained": None}
-    model = accuracy.DensityRegressor(exp_dict, Runtime("cpu"))
-    assert float(model.kernel.sum()) == pytest.approx(1)
+    objective = accuracy.DensityObjective()
+    model = LCFCN(exp_dict, Runtime("cpu"), objective=objective)
+    assert float(objective.kernel.sum()) == pytest.approx(1)
     dataset = get_dataset(exp_dict["dataset"], "val", cars)
     batch = collate([dataset[0]])
     truth = torch.zeros((1, 1, *batch["points"].shape[1:]))
     truth[0, 0][batch["points"][0] > 0] = 1.0
     padded = torch.nn.functional.pad(truth, (12, 12, 12, 12))
-    blurred = torch.nn.functional.conv2d(padded, model.kernel) * accuracy.DENSITY_SCALE
+    blurred = torch.nn.functional.conv2d(padded, objective.kernel) * accuracy.DENSITY_SCALE
     inside = batch["roi"][:, None]
     expected = (blurred**2 * inside).mean()
-    loss, terms = model._loss(torch.zeros_like(truth), batch)
+    loss, terms = objective(torch.zeros_like(truth), batch, objective.divisors(batch), 0)
     torch.testing.assert_close(loss, expected)
     assert terms == {"squared_error": loss}
 
@@ -142,7 +144,7 @@ def test_the_density_regressor_learns_maps_that_sum_to_the_counts(cars):
     model.model_base = Constant()
     given = dataset[0]
     given["roi"][:5] = False  # what is found there does not count
-    scores = model.scores([given])
+    scores = accuracy.density_scores(model, [given])
     counted = float(given["roi"].sum()) / 100
     assert scores["bias"] == pytest.approx(counted - int(batch["counts"].sum()), rel=1e-5)
     assert scores["mae"] == pytest.approx(abs(scores["bias"]))

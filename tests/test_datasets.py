@@ -23,8 +23,8 @@ SYNTHETIC = {"name": "synthetic"}
 
 
 def refused(dataset_dict, datadir, split="train", **options):
-    """The one line of a DataError of the constructor."""
-    with pytest.raises(DataError) as error:
+    """The one line of an error of the constructor."""
+    with pytest.raises(UserError) as error:
         get_dataset(dataset_dict, split, datadir, **options)
     assert "\n" not in str(error.value)
     return str(error.value)

@@ -21,12 +21,14 @@ from helpers_runs import stop_at
 import trainval
 from benchmarks.kill_test import outcome
 from lcfcn.errors import UserError
-from lcfcn.stopping import Stopped
+from lcfcn.stopping import Stopped, StopRequest
+from src import datasets
 from src.datasets import collate
 from src.models import LCFCN
 from src.training import checkpoints
+from src.training.loaders import EpochBatches, make_loader
 from src.training.processes import Processes
-from src.training.runtime import EpochBatches, Runtime, StopRequest, find_device_of_one, make_loader
+from src.training.runtime import Runtime, find_device_of_one
 
 ROOT = Path(__file__).parent.parent
 PRELOADED = ["tests.helpers_forked"]
@@ -69,7 +71,7 @@ def fail_at(step):
             raise ZeroDivisionError("a mistake of ours")
         return collate(samples)
 
-    trainval.collate = failing
+    datasets.collate = failing
 
 
 def note_writes(path):
@@ -133,7 +135,7 @@ def alone(savedir_base, stop=None):
 
 
 class Line:
-    """What Fabric is to a processes, among threads of this process: each waits for the others in `all_reduce`."""
+    """What Fabric is to the processes, among threads of this process: each waits for the others in `all_reduce`."""
 
     def __init__(self, size):
         self.world_size = size
@@ -278,9 +280,7 @@ def test_each_process_has_its_gpu(monkeypatch):
 
 
 def test_of_several_processes_a_second_signal_stops_none():
-    processes = Processes()
-    processes.world_size = 2
-    with StopRequest(processes) as stop:
+    with StopRequest(alone=False) as stop:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(Stopped):
@@ -342,10 +342,12 @@ def test_a_signal_to_one_process_stops_both_at_the_same_batch(runs):
     pair, one, two = runs["stopped pair"], runs["1 stopped"], runs["2 stopped"]
     assert pair.codes == [130, 130]
     assert pair.out[0].count("Stopped after the batch in hand") == 1
-    assert one["sums"]["n_batches"] == two["sums"]["n_batches"] == 3
-    assert one["sums"]["n_images"] == two["sums"]["n_images"] == 15
+    for key, value in {"epoch": 3, "step": STOP, "step_in_epoch": 3}.items():
+        assert one["progress"][key] == two["progress"][key] == value
+    sums, others = one["progress"]["sums"], two["progress"]["sums"]
+    assert sums["n_images"] == others["n_images"] == 15
     assert one.keys() == two.keys()
-    assert one["sums"]["train_loss"] == pytest.approx(two["sums"]["train_loss"], rel=1e-6)
+    assert sums["train_loss"] == pytest.approx(others["train_loss"], rel=1e-6)
 
 
 @pytest.mark.slow

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from helpers_data import add_trancos_image, make_trancos
 from helpers_runs import N_VAL, mistake, write_experiment
-from lcfcn.counting.predictor import Predictor
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lcfcn.counting.counter import Counter
 from lcfcn.counting.drawing import PREDICTED_COLOUR, TRUE_COLOUR
 from lcfcn.errors import UserError
 from scripts import evaluate
@@ -112,13 +112,13 @@ def test_places_are_in_pixels_of_the_images_before_their_zoom(tmp_path, side, zo
     images = pairing.predict_split(model, dataset, runtime)
     found = scoring.flat_scores(scoring.tally(images, 2, [4.0]))
     assert found["mae"] == scores["val_mae"]
-    predictor = Predictor(model, dataset.class_names)
+    counter = Counter(model.trained, dataset.class_names)
     for image in images:
         record = dataset.prepared(image.index)
         assert image.shape == record.image.shape[:2] == (side, side)
         assert np.abs(image.true_points - record.point_list).max() <= 0.75 / min(zoom, 1)
-        prediction = predictor.predict(record.image)
-        np.testing.assert_allclose(image.pred_points, prediction.points[:, ::-1], atol=1e-9)
+        result = counter.count(record.image)
+        np.testing.assert_allclose(image.pred_points, result.xy[:, ::-1], atol=1e-9)
         assert (image.pred_points < image.shape).all()
     assert sum(len(image.pred_points) for image in images) > 10
 

@@ -66,7 +66,7 @@ def test_override_refuses_what_nothing_reads(bad):
         ({"heatmap_only": 1.5}, "heatmap_only is 1.5; expected the share of the training's steps, from 0 to 1"),
         ({"heatmap_only": True}, "heatmap_only is True; expected the share"),
         ({"heatmap_weight": -1}, "heatmap_weight is -1; expected the weight of that loss, a number from 0"),
-        ({"ema_decay": 1}, "ema_decay is 1; expected how much .* from 0, none, to 0.99999"),
+        ({"ema_decay": 1}, "ema_decay is 1; expected how much .* from 0 \\(no average\\) to 0.99999"),
         ({"flip_test": 1}, "flip_test is 1; expected True or False"),
         ({"loss": {"term_weights": {"split": 2}}}, "loss.term_weights is .*; expected a dict of image_level"),
         ({"loss": {"term_weights": {"split_level": -1}}}, "numbers from 0"),
@@ -106,7 +106,7 @@ def test_find_by_group_by_id_and_from_the_folder(tmp_path):
 
 def test_find_refuses_in_one_line(tmp_path):
     for arguments, message in [
-        ((["tranco"],), "-e tranco is unknown: choose from demo"),
+        ((["tranco"],), "-e tranco is unknown; did you mean trancos.; choose from demo"),
         ((None, "0" * 32), "is no experiment"),
         ((["demo"], "0" * 32), "is no experiment of demo"),
         ((None, None), "no experiment was named"),

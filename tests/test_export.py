@@ -10,16 +10,19 @@ import pytest
 import scipy.special
 import torch
 from helpers_runs import N_VAL, mistake, write_experiment
-from lcfcn.counting.predictor import Predictor
 
-from lcfcn.counting.tiles import as_batch
+import lcfcn
+from lcfcn.blobs import get_blobs
+from lcfcn.counting import weight_files
+from lcfcn.counting.pixels import as_tensor
+from lcfcn.counting.weight_files import find_checkpoint
 from lcfcn.decoding import Decoding
 from lcfcn.errors import UserError
 from lcfcn.files import load_plain_pickle
-from lcfcn.lcfcn_loss import get_blobs
+from lcfcn.networks.registry import build_network
 from scripts import evaluate, export
 from src.datasets import get_dataset
-from src.models import LCFCN, build_network
+from src.models import LCFCN
 from src.training import checkpoints
 from src.training.runtime import Runtime
 
@@ -32,7 +35,7 @@ OVERRIDES = [
     "decoding=validation",
     "flip_test=True",
 ]
-READING = {"threshold": -0.5, "depth": 0.05, "smoothing": 0.7}
+DECODING = {"threshold": -0.5, "depth": 0.05, "smoothing": 0.7}
 ROOT = Path(export.__file__).parents[1]
 
 
@@ -44,7 +47,7 @@ def experiment(tmp_path_factory):
     checkpoints.save_pickle(savedir / checkpoints.SCORES, rows)
     best = checkpoints.load_checkpoint(savedir / checkpoints.BEST)
     best["exp_dict"]["model"]["pretrained"] = f"{SECRET}/start.pth"
-    best["exp_dict"]["decoding"] = READING
+    best["exp_dict"]["decoding"] = DECODING
     best["opt"] = {"state": {}}
     torch.save(best, savedir / checkpoints.BEST)
     return savedir
@@ -55,7 +58,8 @@ def ready(experiment, tmp_path_factory):
     """The folder of ready weights, with full.pth, and half.pth with its ONNX file."""
     folder = tmp_path_factory.mktemp("made") / "weights"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "READY", folder)
+        patch.setattr(weight_files, "ready_folder", lambda: folder)
+        patch.setattr(weight_files, "ready_weights", lambda: {"full": {}, "half": {}})
         assert run(experiment, "-o", folder / "full.pth") == 0
         assert run(experiment, "-o", folder / "half.pth", "--half", "--onnx") == 0
         yield folder
@@ -73,8 +77,8 @@ def load(path):
     return torch.load(path, weights_only=True)
 
 
-def load_predictor(path):
-    return Predictor.load(Path(path), Runtime("cpu"))
+def load_trained(path):
+    return lcfcn.load(path, device="cpu").trained
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +90,8 @@ def images(experiment):
 
 
 def found_by(path, images):
-    predictor = load_predictor(path)
-    return [predictor.predict(image) for image in images]
+    counter = lcfcn.load(path, device="cpu")
+    return [counter.count(image) for image in images]
 
 
 # The weights
@@ -95,8 +99,8 @@ def found_by(path, images):
 
 def test_they_find_what_the_experiment_finds(experiment, ready, images):
     for before, after in zip(found_by(experiment, images), found_by("full", images), strict=True):
-        assert len(before.points) > 20
-        np.testing.assert_array_equal(after.points, before.points)
+        assert before.count > 20
+        np.testing.assert_array_equal(after.xy, before.xy)
         np.testing.assert_array_equal(after.labels, before.labels)
         np.testing.assert_array_equal(after.scores, before.scores)
         np.testing.assert_array_equal(after.class_map, before.class_map)
@@ -109,7 +113,7 @@ def test_the_file_holds_what_predicting_and_scoring_need_and_nothing_else(experi
     assert full["epoch"] == 7
     best["exp_dict"]["model"]["pretrained"] = "start.pth"
     assert full["exp_dict"] == best["exp_dict"]
-    assert full["exp_dict"]["decoding"] == READING
+    assert full["exp_dict"]["decoding"] == DECODING
     *_, row = load_plain_pickle(experiment / checkpoints.SCORES)
     names = ["val_mae", "val_mae_1", "val_mae_2", "val_rmse", "val_game_1", "val_game_2", "val_game_3"]
     assert full["scores"] == {name: row[name] for name in names}
@@ -124,13 +128,12 @@ def test_half_is_rounded_once_and_float32_again_once_loaded(ready, images):
     counters = [name for name, value in half.items() if not value.is_floating_point()]
     assert counters == [name for name in full if name.endswith("num_batches_tracked")]
     assert (ready / "half.pth").stat().st_size < 0.52 * (ready / "full.pth").stat().st_size
-    loaded = load_predictor("half").model.model_base.state_dict()
+    loaded = load_trained("half").network.state_dict()
     for name, value in loaded.items():
         assert value.dtype == full[name].dtype
         assert torch.equal(value, half[name].to(value.dtype))
         torch.testing.assert_close(value, full[name], rtol=2**-11, atol=2**-25)
-    batch = as_batch(images, ["a", "b"], "rgb_normalize")
-    probs = [load_predictor(name).model.predict_probs(batch) for name in ("full", "half")]
+    probs = [load_trained(name).probs_of_pixels(np.stack(images), ["a", "b"]) for name in ("full", "half")]
     assert np.abs(probs[0] - probs[1]).mean() < 0.01
 
 
@@ -166,7 +169,7 @@ def test_ready_weights_can_be_made_ready_again(ready, tmp_path):
 def test_training_can_begin_from_them(ready):
     exp_dict = load(ready / "half.pth")["exp_dict"]
     model = LCFCN({**exp_dict, "model": {**exp_dict["model"], "pretrained": str(ready / "half.pth")}}, Runtime("cpu"))
-    expected = load_predictor("half").model.model_base.state_dict()
+    expected = load_trained("half").network.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in model.model_base.state_dict().items())
 
 
@@ -219,15 +222,15 @@ def test_mistakes_are_one_line_and_nothing_is_written(experiment, tmp_path, monk
 
 def test_a_path_goes_before_a_name_and_an_unknown_one_is_told_the_others(ready, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert checkpoints.find_checkpoint(Path("full")) == ready / "full.pth"
+    assert find_checkpoint(Path("full")) == ready / "full.pth"
     (tmp_path / "full").write_text("a file of that name")
-    assert checkpoints.find_checkpoint(Path("full")) == Path("full")
+    assert find_checkpoint(Path("full")) == Path("full")
     for name in ("ful", "full.pth", "../weights/full"):
-        with pytest.raises(UserError, match=rf"there is no {name}; .* the name of ready weights \(full, half\)"):
-            checkpoints.find_checkpoint(Path(name))
-    monkeypatch.setattr(checkpoints, "READY", tmp_path / "nowhere")
+        with pytest.raises(UserError, match=rf"there is no {name}; did you mean full\?; .* the name of ready weights \(full, half\)"):
+            find_checkpoint(Path(name))
+    monkeypatch.setattr(weight_files, "ready_weights", dict)
     with pytest.raises(UserError, match=r"ready weights \(none are there\)"):
-        checkpoints.find_checkpoint(Path("half"))
+        find_checkpoint(Path("half"))
 
 
 def test_scoring_them_is_scoring_the_experiment(experiment, ready, tmp_path, capsys):
@@ -305,11 +308,11 @@ def test_the_card_blames_validation_for_what_it_chose_alone(experiment, tmp_path
 
 def test_onnx_counts_as_the_network_does(ready, images):
     """At sizes that it was not followed with, and that no stride divides."""
-    model = load_predictor("half").model
+    trained = load_trained("half")
     session = onnxruntime.InferenceSession(ready / "half.onnx", providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map
     decoding = Decoding(**{field: float(about[f"decoding.{field}"]) for field in Decoding._fields})
-    assert decoding == model.decoding == Decoding(**READING)
+    assert decoding == trained.settings.decoding == Decoding(**DECODING)
     assert json.loads(about["class_names"]) == ["disc", "ellipse"]
     assert (about["zoom"], about["transform"]) == ("2", "rgb_normalize")
     assert [(each.name, each.shape) for each in session.get_inputs()] == [("images", ["batch", 3, "height", "width"])]
@@ -318,12 +321,12 @@ def test_onnx_counts_as_the_network_does(ready, images):
     for crops in ([scene[:61, :103]], [scene[:, :64], scene[:, 64:]]):
         pixels = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32) / 255
         (logits,) = session.run(None, {"images": pixels})
-        batch = as_batch(crops, ["a", "b"][: len(crops)], model.transform)
         with torch.no_grad():
-            expected = model.predicting(batch["images"]).numpy()
+            expected = trained.looks(as_tensor(np.stack(crops), trained.settings.transform)).numpy()
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
         counts = get_blobs(scipy.special.softmax(logits, axis=1), decoding=decoding).max(axis=(2, 3))
-        own = get_blobs(model.predict_probs(batch), decoding=model.decoding).max(axis=(2, 3))
+        probs = trained.probs_of_pixels(np.stack(crops), ["a", "b"][: len(crops)])
+        own = get_blobs(probs, decoding=decoding).max(axis=(2, 3))
         np.testing.assert_array_equal(counts, own)
         assert counts.sum() > 8
 

@@ -14,8 +14,9 @@ import tifffile
 from PIL import Image, ImageOps
 from pydicom.data import get_testdata_file
 
-import lcfcn.counting.image_files
-from lcfcn.counting.image_files import IMAGE_SUFFIXES, MAX_PIXELS, ImageError, image_size, read_image, read_values
+from lcfcn.counting import image_files
+from lcfcn.counting.defaults import IMAGE_SUFFIXES, MAX_PIXELS
+from lcfcn.counting.image_files import ImageError, image_size, read_image, read_values
 from lcfcn.errors import UserError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
@@ -73,9 +74,10 @@ def test_what_is_public():
 
 def test_images_are_read_nowhere_else():
     calls = ("Image.open", "imread", "dcmread", "TiffFile(", "ImageFile(")
-    files = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "scripts").glob("*.py"), ROOT / "trainval.py"])
+    folders = [ROOT / name for name in ("lcfcn", "src", "scripts")]
+    files = sorted([*(path for folder in folders for path in folder.rglob("*.py")), ROOT / "trainval.py"])
     found = [path.name for path in files for call in calls if call in path.read_text(encoding="utf-8")]
-    assert set(found) == {"images.py"}
+    assert set(found) == {"image_files.py"}
 
 
 # 8 bits
@@ -146,7 +148,7 @@ def test_a_large_image_is_converted_in_bands(tmp_path, monkeypatch):
     Image.fromarray(NOISE).save(tmp_path / "a.png")
     tifffile.imwrite(tmp_path / "a.tif", DEEP)
     whole = [read(tmp_path / name) for name in ("a.png", "a.tif")]
-    monkeypatch.setattr(lcfcn.counting.image_files, "_BAND", 4 * 40 + 1)
+    monkeypatch.setattr(image_files, "_BAND", 4 * 40 + 1)
     assert all((read(tmp_path / name) == image).all() for name, image in zip(("a.png", "a.tif"), whole, strict=True))
 
 
@@ -588,7 +590,7 @@ def claiming(kind, width, height, tmp_path):
 @pytest.mark.parametrize("kind", ["png", "jpg", "tif", "dcm"])
 def test_a_billion_pixels_are_refused_by_the_header(tmp_path, monkeypatch, kind):
     path = claiming(kind, 60_000, 50_000, tmp_path)
-    monkeypatch.setattr(lcfcn.counting.image_files._Opened, "pixels", None, raising=False)
+    monkeypatch.setattr(image_files._Opened, "pixels", None, raising=False)
     message = refused(path)
     assert "50000 x 60000" in message
     assert "500000000" in message

@@ -25,9 +25,9 @@ from lcfcn.errors import UserError
 from lcfcn.files import load_plain_pickle, save_pickle
 from scripts import local_slurm as local_slurm_script
 from src.experiments import jobs, local_slurm
-from src.experiments.folders import experiment_id, override
+from src.experiments.folders import experiment_id
+from src.experiments.schema import override
 from src.training import checkpoints
-from src.training.runtime import START_AGAIN
 
 ROOT = Path(trainval.__file__).parent
 
@@ -279,7 +279,7 @@ def entry(argv):
         (2, "None", False, 2),
         (130, "None", False, 130),
         (130, "2026-11-24T16:29:49", True, None),
-        (START_AGAIN, "None", True, None),
+        (140, "None", True, None),
     ],
 )
 def test_a_job_ends_with_its_runs_exit_code_or_goes_back(

@@ -11,7 +11,7 @@ from lcfcn.heatmap import compute_heatmap_loss
 from lcfcn.lcfcn_loss import compute_lcfcn_loss
 from src.datasets import collate, get_dataset
 from src.models import LCFCN
-from src.models.lcfcn import count_scores
+from src.models.validation import count_scores, score_batch
 from src.training.runtime import Runtime
 
 EXP_DICT = EXP_GROUPS["demo"][0]
@@ -50,6 +50,11 @@ def model_that_says(logits, n_classes=1):
     return model
 
 
+def count_errors(model, batch):
+    errors, _ = score_batch(model.predict_probs(batch), batch, model.decoding)
+    return np.array(errors).tolist()
+
+
 def squares(corners, size=32):
     logits = torch.full((1, size, size), -5.0)
     for row, col in corners:
@@ -61,9 +66,9 @@ def test_counts_and_games_come_from_the_blobs_and_from_every_click():
     model = model_that_says(squares([(2, 2), (2, 26), (26, 2)]))
     # Two clicks on one pixel count twice; the blob at the upper right has none, and a click lower right no blob.
     batch = collate([sample([(3, 3, 1), (3, 3, 1), (27, 3, 1), (27, 27, 1)])])
-    scores = model.val_on_batch(batch)
-    assert np.array(scores["errors"]).tolist() == [[-1]]
-    assert np.array(scores["games"])[0, 0, 0] == 1 + 1 + 0 + 1
+    errors, games = score_batch(model.predict_probs(batch), batch, model.decoding)
+    assert np.array(errors).tolist() == [[-1]]
+    assert np.array(games)[0, 0, 0] == 1 + 1 + 0 + 1
     loaded = model.val_on_loader([batch, batch])
     assert loaded["val_mae"] == 1
     assert loaded["val_rmse"] == 1
@@ -75,7 +80,7 @@ def test_blobs_outside_the_region_do_not_count():
     model = model_that_says(squares([(2, 2), (26, 2)]))
     one = sample([(3, 3, 1)])
     one["roi"][20:] = False
-    assert np.array(model.val_on_batch(collate([one]))["errors"]).tolist() == [[0]]
+    assert count_errors(model, collate([one])) == [[0]]
 
 
 def test_the_validation_data_choose_the_reading_and_the_checkpoint_keeps_it():
@@ -103,7 +108,7 @@ def test_classes_are_counted_apart():
     logits = torch.cat([torch.zeros(1, 32, 32), squares([(2, 2), (9, 9)]), squares([(20, 20)])])
     model = model_that_says(logits, n_classes=2)
     batch = collate([sample([(3, 3, 1), (21, 21, 2), (28, 28, 2)], n_classes=2)])
-    assert np.array(model.val_on_batch(batch)["errors"]).tolist() == [[1, -1]]
+    assert count_errors(model, batch) == [[1, -1]]
 
 
 def test_scores_are_means_over_classes():
@@ -118,7 +123,7 @@ def test_scores_are_means_over_classes():
 def test_an_output_that_is_not_finite_is_told_with_the_images_name():
     model = model_that_says(torch.full((1, 32, 32), math.nan))
     with pytest.raises(UserError, match=r"output is not finite at image made\.png"):
-        model.val_on_batch(collate([sample([(3, 3, 1)])]))
+        model.val_on_loader([collate([sample([(3, 3, 1)])])])
     with pytest.raises(UserError, match=r"loss is not finite at image made\.png"):
         model.train_on_batch(collate([sample([(3, 3, 1)])]))
 
@@ -195,15 +200,15 @@ def test_losses_are_divided_by_the_clicks_of_the_batch_and_bumps_by_an_area_at_l
     clicks = [(2, 2, 1), (2, 9, 1), (9, 9, 1), (20, 20, 1), (25, 30, 1)]
     batch = collate([sample(clicks, size=150), sample([], size=150)])
     batch["roi"][0, 100:] = False
-    divisors = model._divisors(batch, 1.0)
-    assert divisors["clicks_an_image"] == (5 + 1) / 2
-    assert divisors["heatmap_an_image"] == pytest.approx((5 + 150 * 150 / 120**2) / 2)  # the first has clicks enough
+    divisors = model.objective.divisors(batch)
+    assert divisors["clicks"] == (5 + 1) / 2
+    assert divisors["heatmap"] == pytest.approx((5 + 150 * 150 / 120**2) / 2)  # the first has clicks enough
     logits = torch.randn(2, 1, 150, 150, generator=torch.Generator().manual_seed(1))
-    loss, terms = model._loss(logits, {**batch, **divisors})
+    loss, terms = model.objective(logits, batch, divisors, step=0)
     plain, plain_terms = compute_lcfcn_loss(logits, batch["points"], batch["roi"], return_terms=True)
-    bumps = compute_heatmap_loss(logits, batch["points"], batch["roi"]) / divisors["heatmap_an_image"] * 0.5
-    torch.testing.assert_close(loss, plain / 3 + bumps)
-    torch.testing.assert_close(terms, {**{t: v / 3 for t, v in plain_terms.items()}, "heatmap": bumps})
+    heatmap = compute_heatmap_loss(logits, batch["points"], batch["roi"]) / divisors["heatmap"] * 0.5
+    torch.testing.assert_close(loss, plain / 3 + heatmap)
+    torch.testing.assert_close(terms, {**{t: v / 3 for t, v in plain_terms.items()}, "heatmap": heatmap})
 
 
 def test_the_average_is_a_running_mean_of_the_weights_that_looks_back_no_further_than_a_tenth_of_the_steps():

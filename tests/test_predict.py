@@ -1,6 +1,7 @@
 import csv
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lcfcn.counting.predictor import Prediction
 from PIL import Image
 
 from exp_configs import EXP_GROUPS
-from lcfcn.counting import folders as counting
-from lcfcn.counting import predictor as predictor_module
+from lcfcn.counting import drawing, folders
+from lcfcn.counting.counter import load
+from lcfcn.networks.registry import build_network
+from lcfcn.stopping import Stopped
 from scripts import import_points, predict
 from src.annotations import cvat
-from src.models import LCFCN
-from src.training.runtime import Runtime, Stopped
 
 EXP_DICT = EXP_GROUPS["demo"][0]
 
@@ -38,12 +38,10 @@ class Reds(torch.nn.Module):
 def checkpoint(tmp_path, monkeypatch):
     """A checkpoint whose network says what is red."""
 
-    def build_network(name, n_classes, **options):
+    def build_reds(name, n_classes, **options):
         return Reds(n_classes)
 
-    monkeypatch.setattr("src.models.lcfcn.build_network", build_network)
-    monkeypatch.setattr("src.models.lcfcn.make_optimizer", lambda *args, **options: None)
-    monkeypatch.setattr("src.models.lcfcn.make_schedule", lambda *args: None)
+    monkeypatch.setattr("lcfcn.counting.trained_network.build_network", build_reds)
     return save(tmp_path / "net.pth")
 
 
@@ -91,10 +89,10 @@ def test_counts_points_and_overlays(tmp_path, checkpoint):
     assert table(out / "failed.csv") == (["image", "reason"], [])
     overlay = np.asarray(Image.open(out / "overlays" / "b ü.png.png"))
     plain = np.asarray(Image.open(out / "overlays" / "a.png.png"))
-    marked = (overlay == counting.pictures.PREDICTED_COLOUR).all(axis=-1)
+    marked = (overlay == drawing.PREDICTED_COLOUR).all(axis=-1)
     assert overlay.shape == plain.shape
     assert marked.any()
-    assert not (plain == counting.pictures.PREDICTED_COLOUR).all(axis=-1).any()
+    assert not (plain == drawing.PREDICTED_COLOUR).all(axis=-1).any()
     assert sorted(p.name for p in out.iterdir()) == ["counts.csv", "failed.csv", "overlays", "points.csv"]
 
 
@@ -165,7 +163,7 @@ def test_all_bad_is_exit_code_2(tmp_path, checkpoint):
         (["missing.png"], "missing.png names no image"),
         (["none*.png"], "none*.png names no image"),
         (["empty"], "empty names no image"),
-        (["a.png", "--batch-size", "0"], "--batch-size is 0"),
+        (["a.png", "--batch-size", "0"], "argument --batch-size: it is 0; expected 1 or more"),
         (["a.png", "--tile", "10"], "--tile is 10"),
         (["a.png", "-c", "missing.pth"], "there is no missing.pth"),
         (["a.png", "-c", "empty"], "holds no model_best.pth"),
@@ -230,9 +228,9 @@ def test_groups_hold_neighbours_of_one_size_that_fit(tmp_path, checkpoint):
     sizes = [(40, 60), (40, 60), (40, 60), (60, 40), (200, 300), (200, 300), (40, 60), (40, 60)]
     files = {str(n): draw(tmp_path / f"{n}.png", size=size) for n, size in enumerate(sizes)}
     files["7"].write_bytes(b"no image")
-    network = predictor_module.Predictor.load(checkpoint, Runtime("cpu"), tile=200)
-    assert list(counting.groups(files, network, 2)) == [["0", "1"], ["2"], ["3"], ["4"], ["5"], ["6"], ["7"]]
-    assert len(list(counting.groups(files, network, 1))) == len(sizes)
+    counter = load(checkpoint, device="cpu", tile=200)
+    assert list(folders.groups(files, counter, 2)) == [["0", "1"], ["2"], ["3"], ["4"], ["5"], ["6"], ["7"]]
+    assert len(list(folders.groups(files, counter, 1))) == len(sizes)
 
 
 def test_an_image_whose_output_breaks_does_not_spoil_its_batch(tmp_path, checkpoint, monkeypatch):
@@ -256,14 +254,14 @@ def test_an_image_whose_output_breaks_does_not_spoil_its_batch(tmp_path, checkpo
 def test_a_run_that_is_stopped_writes_what_is_done(tmp_path, checkpoint, monkeypatch, stop):
     for name in ("a", "b", "c"):
         draw(tmp_path / "in" / f"{name}.png", [(5, 5)])
-    before = counting.read_image
+    before = folders.read_image
 
     def read_image(path, **options):
         if path.name == "c.png":
             raise stop
         return before(path, **options)
 
-    monkeypatch.setattr(counting, "read_image", read_image)
+    monkeypatch.setattr(folders, "read_image", read_image)
     out = tmp_path / "out"
     assert run(tmp_path / "in", "-c", checkpoint, "-o", out, "--export", "cvat") == 130
     assert [row[0] for row in table(out / "counts.csv")[1]] == ["a.png", "b.png"]
@@ -302,10 +300,9 @@ def test_the_overlay_of_a_large_image_is_small_and_its_points_are_in_place():
     image = np.zeros((100, 5000, 3), dtype=np.uint8)
     class_map = np.zeros(image.shape[:2], dtype=np.uint8)
     class_map[40:61, 3990:4011] = 1
-    found = Prediction(np.array([[4000.5, 50.5]]), np.array([1]), np.array([0.9]), np.array([441]), class_map)
-    drawn = counting.overlay(image, found, "object: 1")
-    assert max(drawn.shape) <= counting.OVERLAY_SIDE
-    rows, cols = np.nonzero((drawn == counting.pictures.PREDICTED_COLOUR).all(axis=-1))
+    drawn = drawing.overlay(image, class_map, np.array([[4000.5, 50.5]]), "object: 1")
+    assert max(drawn.shape) <= drawing.OVERLAY_SIDE
+    rows, cols = np.nonzero((drawn == drawing.PREDICTED_COLOUR).all(axis=-1))
     caption = drawn.shape[0] - 34
     assert cols.mean() == pytest.approx(4000 / 3, abs=1)
     assert rows.mean() - caption == pytest.approx(50 / 3, abs=1)
@@ -322,11 +319,15 @@ def test_a_name_that_is_no_text_fails_alone(tmp_path, checkpoint):
 
 
 def test_it_runs_from_the_command_line_with_a_real_network(tmp_path):
-    model = LCFCN(EXP_DICT, Runtime("cpu"))
-    torch.save({"model": model.model_base.state_dict(), "exp_dict": EXP_DICT}, tmp_path / "model.pth")
+    model = EXP_DICT["model"]
+    network = build_network(model["base"], model["n_classes"], output_stride=model["output_stride"])
+    torch.save({"model": network.state_dict(), "exp_dict": EXP_DICT}, tmp_path / "model.pth")
     draw(tmp_path / "a.png", [(10, 20)])
     command = ["scripts/predict.py", tmp_path / "a.png", "-c", tmp_path, "-o", tmp_path / "out", "--device", "cpu"]
     root = Path(predict.__file__).parents[1]
     done = subprocess.run([sys.executable, *command], cwd=root, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.startswith("1 of 1 images done, 0 failed")) == (0, True), done.stderr
+    assert done.returncode == 0, done.stderr
+    counted, summary = done.stdout.splitlines()
+    assert re.fullmatch(r"a\.png: \d+ object", counted)
+    assert summary == f"1 of 1 images done, 0 failed; files in {tmp_path / 'out'}"
     assert len(table(tmp_path / "out" / "counts.csv")[1]) == 1

@@ -74,9 +74,9 @@ def test_a_crop_fits_the_zoomed_images_and_the_trunk(size, distance, crop):
 
 
 @pytest.mark.parametrize(("n", "repeats"), [(5, 80), (50, 8), (360, 1), (1000, 1)])
-def test_an_epoch_is_long_enough(n, passes):
+def test_an_epoch_is_long_enough(n, repeats):
     exp_dict, told = chosen(Images(n))
-    assert exp_dict["repeats"] == passes
+    assert exp_dict["repeats"] == repeats
     assert f"the {n} training images" in told[-1]
 
 
@@ -186,7 +186,7 @@ def test_a_run_does_not_go_on_with_other_choices(tmp_path, capsys, monkeypatch):
     code, savedir = run(tmp_path, "max_epoch=1", "repeats=auto")
     err = capsys.readouterr().err.splitlines()[-1]
     assert code == 2
-    assert "was begun with passes 4, and the training images now ask for 6" in err
+    assert "was begun with repeats 4, and the training images now ask for 6" in err
     assert "-r 1" in err
     assert (savedir / checkpoints.LAST).read_bytes() == before
 

@@ -4,9 +4,12 @@ import signal
 import pytest
 import torch
 
+from lcfcn.counting.device import find_device
 from lcfcn.errors import UserError
-from src.training import runtime as runtime_module
-from src.training.runtime import EpochBatches, Runtime, Stopped, StopRequest, find_device, make_loader
+from lcfcn.stopping import Stopped, StopRequest
+from src.training import loaders
+from src.training.loaders import EpochBatches, make_loader
+from src.training.runtime import Runtime
 
 
 def test_devices(monkeypatch):
@@ -93,5 +96,5 @@ def test_a_scheduler_that_asks_does_not_hurry_a_run():
 def test_workers_leave_signals_to_the_main_process(monkeypatch):
     ignored = {}
     monkeypatch.setattr(signal, "signal", ignored.__setitem__)
-    runtime_module._init_worker(0)
+    loaders._ignore_stop_signals(0)
     assert ignored == dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGUSR2), signal.SIG_IGN)

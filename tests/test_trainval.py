@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 import torch
 from helpers_runs import stop_at
-from lcfcn.counting.predictor import Predictor
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import trainval
 from benchmarks.kill_test import SMALL, kill_test, outcome, same
 from exp_configs import EXP_GROUPS
+from lcfcn.networks.registry import build_network
 from src.datasets import collate, get_dataset
-from src.models import build_network
+from src.models import LCFCN
 from src.training import checkpoints
 from src.training.curves import FOLDER
-from src.training.runtime import START_AGAIN, Runtime, make_loader
+from src.training.loaders import make_loader
+from src.training.runtime import Runtime
 
 COLUMNS = [
     *["epoch", "train_loss", "train_image_level", "train_point_level", "train_split_level", "train_false_positive"],
@@ -120,9 +121,8 @@ def test_the_first_share_of_the_steps_warms_up_also_in_a_run_that_goes_on(tmp_pa
 
 def test_bumps_are_learned_beside_the_loss_with_their_weight(tmp_path):
     for weight in (0, 0.5, 1):
-        assert (
-            train(tmp_path / f"{weight}", f"heatmap_weight={weight}", "max_epoch=1", "batch_size=6") == 0
-        )  # a single step
+        # A single step.
+        assert train(tmp_path / f"{weight}", f"heatmap_weight={weight}", "max_epoch=1", "batch_size=6") == 0
     none, half, whole = (scores(only_savedir(tmp_path / f"{weight}"))[0] for weight in (0, 0.5, 1))
     assert "train_heatmap" not in none
     assert whole["train_heatmap"] == pytest.approx(2 * half["train_heatmap"], rel=1e-5)
@@ -144,15 +144,16 @@ def test_the_average_is_validated_and_kept_and_goes_on_where_it_was(tmp_path, mo
     assert train(tmp_path / "one", "ema_decay=0.9", "max_epoch=1") == 0
     one, savedir = outcome(tmp_path / "one"), only_savedir(tmp_path / "one")
     assert same(one["best"]["model"], one["model"])
-    predictor = Predictor.load(savedir, Runtime("cpu"))
+    best = checkpoints.load_checkpoint(savedir / checkpoints.BEST)
+    model = LCFCN.from_checkpoint(best["exp_dict"], best, Runtime("cpu"))
     dataset = get_dataset(one["exp_dict"]["dataset"], "val", None, size=2, seed=3)
-    again = predictor.model.val_on_loader(make_loader(dataset, collate, predictor.model.runtime, workers=0))
+    again = model.val_on_loader(make_loader(dataset, collate, model.runtime, workers=0))
     assert again["val_mae"] == checkpoints.best_row(scores(savedir))["val_mae"]
     assert again["val_game_3"] == checkpoints.best_row(scores(savedir))["val_game_3"]
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGUSR2, START_AGAIN)]
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGUSR2, 140)]
 )
 def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeypatch, capsys, number, code):
     assert train(tmp_path / "whole") == 0
@@ -160,7 +161,7 @@ def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeyp
     assert train(tmp_path / "cut") == code
     assert "Stopped after the batch in hand" in capsys.readouterr().out
     state = checkpoints.load_checkpoint(only_savedir(tmp_path / "cut") / checkpoints.LAST)
-    assert state["sums"]["n_batches"] == 2
+    assert (state["progress"]["epoch"], state["progress"]["step"], state["progress"]["step_in_epoch"]) == (1, 5, 2)
     assert len(state["score_list"]) == 1
     assert train(tmp_path / "cut") == 0
     assert len(n_steps) == 6
@@ -200,7 +201,8 @@ def test_non_finite_loss_stops_the_run_with_the_images_name_and_keeps_the_checkp
     for value in state["model"].values():
         if value.is_floating_point():
             value.fill_(math.nan)
-    monkeypatch.setattr(checkpoints, "load_checkpoint", lambda _: {**state, "score_list": state["score_list"][:1]})
+    state |= {"score_list": state["score_list"][:1], "progress": {**state["progress"], "epoch": 1}}
+    monkeypatch.setattr(checkpoints, "load_checkpoint", lambda _: state)
     assert train(tmp_path) == 2
     err = capsys.readouterr().err
     assert "the loss is not finite at image synthetic_train" in err.splitlines()[-1]
@@ -213,7 +215,7 @@ def test_arguments_that_are_no_good_are_one_line_and_write_nothing(tmp_path, cap
     file = tmp_path / "file"
     file.write_text("")
     for arguments, message in [
-        (["-e", "tranco", *here], "-e tranco is unknown: choose from demo"),
+        (["-e", "tranco", *here], "-e tranco is unknown; did you mean trancos?; choose from demo"),
         (["-e", "trancos", *here], "-d"),
         (["-e", "trancos", "-d", tmp_path / "nowhere", *here], "nowhere"),
         ([*here], "no experiment was named"),
@@ -223,13 +225,13 @@ def test_arguments_that_are_no_good_are_one_line_and_write_nothing(tmp_path, cap
         (["-e", "demo", "-sb", base, "--device", "tpu"], "tpu is unknown"),
         (["-e", "demo", "-sb", base, "--precision", "8"], "--precision"),
         (["-e", "demo", "-sb", file / "runs", "--device", "cpu"], "is no folder"),
-        (["-e", "demo", *here, "--set", "colour=red"], "--set colour is unknown: choose one of batch_size"),
+        (["-e", "demo", *here, "--set", "colour=red"], "--set colour is unknown; choose from batch_size"),
         (["-e", "demo", *here, "--set", "model.base=unet"], "fcn8_mobilenet_v2"),
         (["-e", "demo", *here, "--set", "dataset.name=nothing"], "trancos"),
         (["-e", "demo", *here, "--set", "optimizer=lion"], "adamw"),
         (
             ["-e", "demo", *here, "--set", "flip_test=True"],
-            "mirror is True with model.base fcn8_mobilenet_v2; expected",
+            "flip_test is True with model.base fcn8_mobilenet_v2; expected",
         ),
         (["-e", "demo", *here, "--set", "schedule={'name': 'saw'}"], "cosine"),
         (["-e", "demo", *here, "--set", "model.n_classes=2"], "n_classes"),

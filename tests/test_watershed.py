@@ -5,9 +5,9 @@ from reference import MAPS, plain_flood, random_map, top_hat_inside
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from lcfcn.top_hat import black_top_hat
 from lcfcn.watershed import (
     AT_ONCE,
-    black_top_hat,
     flood,
     inner,
     new_queue,
