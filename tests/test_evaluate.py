@@ -16,7 +16,7 @@ from lcfcn.counting.counter import Counter
 from lcfcn.counting.drawing import PREDICTED_COLOUR, TRUE_COLOUR
 from lcfcn.errors import UserError
 from scripts import evaluate
-from src.datasets import get_dataset
+from src.datasets import DATASETS, get_dataset
 from src.evaluation import pairing, scoring
 from src.evaluation.pairing import ScoredImage
 from src.training.runtime import Runtime
@@ -108,7 +108,7 @@ def test_places_are_in_pixels_of_the_images_before_their_zoom(tmp_path, side, zo
     )
     runtime = Runtime("cpu")
     exp_dict, model, about = pairing.load_best(tmp_path, savedir.name, runtime)
-    dataset = pairing.open_split(exp_dict, "val", None, about["class_names"])
+    dataset = pairing.open_known_split(exp_dict, "val", None, about["class_names"])
     images = pairing.predict_split(model, dataset, runtime)
     found = scoring.flat_scores(scoring.tally(images, 2, [4.0]))
     assert found["mae"] == scores["val_mae"]
@@ -191,7 +191,7 @@ def test_any_tools_points_score_as_the_experiments_own(evaluated, tmp_path):
     savedir, _, out, report = evaluated
     runtime = Runtime("cpu")
     exp_dict, model, _ = pairing.load_best(savedir.parent, savedir.name, runtime)
-    dataset = pairing.open_split(exp_dict, "val", None, None)
+    dataset = pairing.open_known_split(exp_dict, "val", None, None)
     rows = ["image,x,y,class,score"]
     for image in pairing.predict_split(model, dataset, runtime):
         for (row, col), label in zip(image.pred_points, image.pred_labels, strict=True):
@@ -283,14 +283,14 @@ def test_points_are_of_the_whole_image(trancos, tmp_path):
 
 
 def test_counts_are_of_their_class(trancos, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate.DATASETS["trancos"], "class_names", ("car", "bus"))
+    monkeypatch.setattr(DATASETS["trancos"], "class_names", ("car", "bus"))
     counts = ["image,class,count", f"{NAME},bus,7", f"{NAME},car,2"]
     report = score_points(trancos, tmp_path, [HEADER], counts=counts)
     assert {name: block["n_predicted"] for name, block in report["by_class"].items()} == {"car": 2, "bus": 7}
 
 
 def test_a_point_outside_the_region_takes_its_class_along(trancos, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate.DATASETS["trancos"], "class_names", ("car", "bus"))
+    monkeypatch.setattr(DATASETS["trancos"], "class_names", ("car", "bus"))
     report = score_points(trancos, tmp_path, [HEADER, at(0.5, 0.5, label="bus"), at(20.5, 10.5)])
     assert {name: block["n_predicted"] for name, block in report["by_class"].items()} == {"car": 1, "bus": 0}
 
@@ -604,7 +604,7 @@ def test_a_reach_of_each_object_needs_sizes(experiment, tmp_path, capsys):
 
 def test_a_data_set_may_know_the_sizes(trancos, tmp_path, monkeypatch):
     """The click that the region leaves out is not asked for."""
-    monkeypatch.setattr(evaluate.DATASETS["trancos"], "object_sigmas", lambda *_: np.array([1, 3, 1]), raising=False)
+    monkeypatch.setattr(DATASETS["trancos"], "object_sigmas", lambda *_: np.array([1, 3, 1]), raising=False)
     lines = [HEADER, at(23.5, 10.5), at(6.5, 3.5)]
     report = score_points(trancos, tmp_path, lines, "--sigmas", "object")
     assert values(report["all"])["precision_object"] == 0.5
@@ -690,4 +690,4 @@ def test_classes_that_are_too_few_are_refused(experiment):
     exp_dict, _, _ = pairing.load_best(experiment[0].parent, experiment[0].name, Runtime("cpu"))
     exp_dict["dataset"]["n_classes"] = 1
     with pytest.raises(UserError, match="has the classes object, and the network learned 2 of them"):
-        pairing.open_split(exp_dict, "val", None, None)
+        pairing.open_known_split(exp_dict, "val", None, None)

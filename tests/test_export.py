@@ -22,6 +22,7 @@ from lcfcn.files import load_plain_pickle
 from lcfcn.networks.registry import build_network
 from scripts import evaluate, export
 from src.datasets import get_dataset
+from src.experiments.schema import with_defaults
 from src.models import LCFCN
 from src.training import checkpoints
 from src.training.runtime import Runtime
@@ -112,7 +113,7 @@ def test_the_file_holds_what_predicting_and_scoring_need_and_nothing_else(experi
     assert full["class_names"] == ["disc", "ellipse"]
     assert full["epoch"] == 7
     best["exp_dict"]["model"]["pretrained"] = "start.pth"
-    assert full["exp_dict"] == best["exp_dict"]
+    assert full["exp_dict"] == with_defaults(best["exp_dict"])
     assert full["exp_dict"]["decoding"] == DECODING
     *_, row = load_plain_pickle(experiment / checkpoints.SCORES)
     names = ["val_mae", "val_mae_1", "val_mae_2", "val_rmse", "val_game_1", "val_game_2", "val_game_3"]
@@ -225,8 +226,13 @@ def test_a_path_goes_before_a_name_and_an_unknown_one_is_told_the_others(ready, 
     assert find_checkpoint(Path("full")) == ready / "full.pth"
     (tmp_path / "full").write_text("a file of that name")
     assert find_checkpoint(Path("full")) == Path("full")
-    for name in ("ful", "full.pth", "../weights/full"):
-        with pytest.raises(UserError, match=rf"there is no {name}; did you mean full\?; .* the name of ready weights \(full, half\)"):
+    for name, hint in (
+        ("ful", r"; did you mean full\?"),
+        ("full.pth", r"; did you mean full\?"),
+        ("../weights/full", ""),
+    ):
+        expected = rf"there is no {name}{hint}; expected .* the name of ready weights \(full, half\)"
+        with pytest.raises(UserError, match=expected):
             find_checkpoint(Path(name))
     monkeypatch.setattr(weight_files, "ready_weights", dict)
     with pytest.raises(UserError, match=r"ready weights \(none are there\)"):

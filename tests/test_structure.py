@@ -1,6 +1,7 @@
 """Who may import whom, and habits that bite later: read from the source, nothing is run."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -63,28 +64,159 @@ def test_the_reader_of_imports_reads():
 
 
 def test_there_is_something_to_read():
-    assert {"trainval.py", "exp_configs.py", "lcfcn/lcfcn_loss.py", "src/runtime.py"} <= set(ALL_FILES)
+    known = {"trainval.py", "exp_configs.py", "lcfcn/lcfcn_loss.py", "lcfcn/counting/counter.py", "src/models/lcfcn.py"}
+    assert known <= set(ALL_FILES)
+
+
+OUTSIDE = ("trainval", "exp_configs", "job_configs", "scripts", "benchmarks", "tests")
+"""What runs the code. Nothing that it runs imports it."""
 
 
 @pytest.mark.parametrize("path", python_files("lcfcn"))
-def test_the_library_knows_nothing_of_the_training(path):
-    outsiders = (
-        "src",
-        "trainval",
-        "exp_configs",
-        "job_configs",
-        "scripts",
-        "benchmarks",
-        "tests",
-        "haven",
-        "torchvision",
-    )
-    assert not within(imports_of(path), *outsiders)
+def test_the_library_knows_nothing_of_the_experiments(path):
+    assert not within(imports_of(path), "src", "haven", *OUTSIDE)
+
+
+@pytest.mark.parametrize("path", python_files("src"))
+def test_src_never_imports_what_runs_it(path):
+    assert not within(imports_of(path), *OUTSIDE)
+
+
+LIBRARY = {
+    "terms": set(),
+    "errors": set(),
+    "union_find": set(),
+    "components": set(),
+    "stopping": set(),
+    "metrics": set(),
+    "inputs": set(),
+    "top_hat": set(),
+    "watershed": set(),
+    "files": {"errors"},
+    "subflood": {"union_find", "watershed"},
+    "split_lines": {"subflood", "top_hat", "watershed"},
+    "decoding": {"union_find"},
+    "decoding_search": {"decoding", "union_find"},
+    "blobs": {"components", "decoding"},
+    "targets": {"blobs", "components", "split_lines", "terms"},
+    "lcfcn_loss": {"blobs", "inputs", "metrics", "targets", "terms"},
+    "heatmap": {"inputs"},
+}
+"""What each module of the library's ground floor may import of it."""
+
+
+def library_imports(path):
+    """The modules of the library that a file imports, such as blobs or counting.counter."""
+    modules = {name.removesuffix(".py").replace("/", ".") for name in python_files("lcfcn")}
+    found = {name for name in within(imports_of(path), "lcfcn") if name in modules}
+    return {name.removeprefix("lcfcn.") for name in found}
+
+
+@pytest.mark.parametrize(("module", "allowed"), LIBRARY.items())
+def test_imports_inside_the_library_point_one_way(module, allowed):
+    assert library_imports(f"lcfcn/{module}.py") <= allowed
+
+
+def test_every_module_of_the_library_has_its_place():
+    found = {Path(path).stem for path in python_files("lcfcn") if Path(path).parent == Path("lcfcn")}
+    assert found == {*LIBRARY, "__init__", "cli"}
+
+
+@pytest.mark.parametrize("path", python_files("lcfcn/networks"))
+def test_networks_know_the_errors_and_files_and_nothing_of_loss_or_counting(path):
+    found = library_imports(path)
+    assert {name for name in found if not name.startswith("networks.")} <= {"errors", "files"}
+
+
+@pytest.mark.parametrize("path", python_files("lcfcn/counting"))
+def test_counting_knows_the_networks_and_no_loss(path):
+    losses = {"lcfcn_loss", "heatmap", "targets", "split_lines", "inputs", "decoding_search"}
+    assert not library_imports(path) & losses
+
+
+def test_only_the_public_names_stand_in_the_library_itself():
+    """What is inside imports the modules, never `lcfcn` itself: only the version is there without a detour."""
+    users = [path for path in python_files("lcfcn") if "lcfcn" in imports_of(path)]
+    assert users == ["lcfcn/cli.py"]
+    assert {name for name in imports_of("lcfcn/cli.py") if name.startswith("lcfcn.__")} == {"lcfcn.__version__"}
+
+
+# The experiments
+
+ROOMS = {
+    "readers": set(),
+    "annotations": {"readers"},
+    "datasets": {"readers"},
+    "experiments.schema": set(),
+    "experiments.command_line": set(),
+    "experiments.haven": set(),
+    "experiments.local_slurm": set(),
+    "experiments.folders": {"experiments.haven", "experiments.schema"},
+    "experiments.recipe": {"datasets", "experiments.schema"},
+    "experiments.prepare": {"datasets", "experiments", "models", "training"},
+    "experiments.jobs": {"experiments", "training"},
+    "training": {"datasets", "experiments.schema", "experiments.command_line", "models"},
+    "models": {"datasets", "experiments.schema", "training"},
+    "evaluation": {"datasets", "experiments.folders", "experiments.schema", "models", "readers", "training"},
+    "release": {"experiments.schema", "training.checkpoints"},
+    "dashboard": set(),
+}
+"""What each room of src may import of it. Models and training meet in `training.run`, which drives both."""
+
+
+def room_of(path):
+    """The longest entry of ROOMS that a file of src belongs to."""
+    module = path.removeprefix("src/").removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    rooms = [room for room in ROOMS if f"{module}.".startswith(f"{room}.")]
+    return max(rooms, key=len, default=None)
+
+
+EMPTY = {"src/__init__.py", "src/experiments/__init__.py"}
+
+
+@pytest.mark.parametrize("path", sorted(set(python_files("src")) - EMPTY))
+def test_rooms_of_src_point_one_way(path):
+    room = room_of(path)
+    assert room is not None, "a new room: name it in ROOMS"
+    modules = {name.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for name in python_files("src")}
+    found = {name for name in within(imports_of(path), "src") if name in modules}
+    allowed = [f"src.{name}" for name in (room, *ROOMS[room])]
+    assert not found - within(found, *allowed) - {"src", "src.experiments"}
+
+
+@pytest.mark.parametrize("path", sorted(EMPTY))
+def test_a_package_that_only_groups_imports_nothing(path):
+    assert not imports_of(path)
+
+
+def test_only_the_run_joins_training_and_models():
+    files = [path for path in python_files("src/training") if within(imports_of(path), "src.models")]
+    assert files == ["src/training/run.py"]
+    used = {name for path in python_files("src/models") for name in within(imports_of(path), "src.training")}
+    assert "src.training.run" not in used
+
+
+def test_only_one_module_imports_haven():
+    files = [path for path in ALL_FILES if within(imports_of(path), "haven")]
+    assert [path for path in files if not path.startswith("src/dashboard/")] == ["src/experiments/haven.py"]
+
+
+def test_only_those_who_ask_for_jobs_wait_for_submitit():
+    assert [path for path in ALL_FILES if within(imports_of(path), "submitit")] == ["src/experiments/jobs.py"]
+    assert [path for path in ALL_FILES if within(imports_of(path), "src.experiments.jobs")] == ["trainval.py"]
+    assert not within(at_once("trainval.py"), "submitit", "src.experiments.jobs")
+
+
+def test_scoring_knows_the_pairing_and_not_the_other_way_round():
+    scoring = imports_of("src/evaluation/scoring.py")
+    assert "src.evaluation.pairing" in scoring
+    assert not within(scoring, "torch", "src.models", "src.training")
+    assert "src.evaluation.scoring" not in imports_of("src/evaluation/pairing.py")
 
 
 @pytest.mark.parametrize("path", python_files("src/dashboard"))
 def test_what_repairs_haven_knows_nothing_else_of_the_project(path):
-    assert not within(imports_of(path), "lcfcn", "src", "trainval", "exp_configs", "scripts", "benchmarks", "tests")
+    assert not within(imports_of(path), "lcfcn", "src", *OUTSIDE)
 
 
 def test_what_every_kernel_runs_imports_python_alone():
@@ -93,85 +225,79 @@ def test_what_every_kernel_runs_imports_python_alone():
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 
-@pytest.mark.parametrize(
-    ("module", "allowed"),
-    [
-        ("__init__", set()),
-        ("watershed", set()),
-        ("metrics", set()),
-        ("decoding", set()),
-        ("choice", {"decoding"}),
-        ("subflood", {"watershed"}),
-        ("blobs", {"decoding", "subflood", "watershed"}),
-        ("targets", {"blobs"}),
-        ("lcfcn_loss", {"blobs", "metrics", "targets"}),
-        ("heatmap_weight", {"lcfcn_loss"}),
-    ],
-)
-def test_imports_inside_the_library_point_one_way(module, allowed):
-    names = within(imports_of(f"lcfcn/{module}.py"), "lcfcn")
-    assert {name.split(".")[1] for name in names if "." in name} <= allowed
-    assert "lcfcn" not in names
-
-
-def test_every_module_of_the_library_has_its_place():
-    named = {"__init__", "watershed", "subflood", "metrics", "decoding", "choice", "blobs", "targets", "lcfcn_loss"}
-    named |= {"heatmap_weight"}
-    assert {Path(path).stem for path in python_files("lcfcn")} == named
-
-
-def test_only_those_who_ask_for_jobs_wait_for_submitit():
-    files = [path for path in ALL_FILES if within(imports_of(path), "submitit", "src.experiments.jobs")]
-    assert files == ["trainval.py", "src/jobs.py"]
-    body = ast.parse((ROOT / "trainval.py").read_text(encoding="utf-8")).body
-    at_once = "\n".join(ast.unparse(node) for node in body if isinstance(node, ast.Import | ast.ImportFrom))
-    assert not within(imported(at_once, "trainval"), "submitit", "src.experiments.jobs")
-
-
-def test_scores_need_no_torch():
-    assert not within(imports_of("lcfcn/metrics.py"), "torch")
-
-
-@pytest.mark.parametrize("path", python_files("src"))
-def test_src_never_imports_what_runs_it(path):
-    assert not within(imports_of(path), "trainval", "exp_configs", "job_configs", "scripts", "benchmarks", "tests")
-
-
-def test_scoring_knows_the_pairing_and_not_the_other_way_round():
-    assert "src.evaluation.pairing" in imports_of("src/scoring.py")
-    assert not within(
-        imports_of("src/scoring.py"), "torch", "src.models", "src.training.runtime", "src.training.checkpoints"
-    )
-    assert "src.evaluation.scoring" not in imports_of("src/pairing.py")
-
-
-@pytest.mark.parametrize("path", ["src/schema.py", "src/predictor.py", "src/counting.py", "src/release.py"])
-def test_predicting_does_not_wait_for_haven(path):
-    assert not within(imports_of(path), "haven", "src.experiments.folders")
-
-
-@pytest.mark.parametrize("script", ["predict", "export"])
-def test_help_and_wrong_arguments_wait_for_nothing_slow(script):
-    source = (ROOT / f"scripts/{script}.py").read_text(encoding="utf-8")
-    at_start = "\n".join(line for line in source.splitlines() if not line.startswith("    from src"))
-    names = imported(at_start, f"scripts.{script}") | imports_of("src/cli.py") | imports_of("src/defaults.py")
-    slow = (
-        "torch",
-        "numpy",
-        "lcfcn",
-        "lcfcn.counting.folders",
-        "src.release.export",
-        "src.training.runtime",
-        "lcfcn.counting.predictor",
-        "lcfcn.counting.image_files",
-    )
-    assert not within(names, *slow)
-
-
 def test_the_configurations_are_only_data():
-    allowed = {"src.experiments.folders", "src.experiments.folders.haven_utils"}  # the one module that imports Haven
+    allowed = {"src.experiments.haven", "src.experiments.haven.haven_utils"}  # the one module that imports Haven
     assert not within(imports_of("exp_configs.py"), "src", "lcfcn", "trainval", "scripts") - allowed
     assert not imports_of("job_configs.py")
+
+
+# What is slow to import, and who does not wait for it
+
+
+def at_once(path):
+    """What importing a file imports at once: nothing inside functions, and nothing for the type checker alone."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    kept = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))]
+    source = "\n".join(ast.unparse(node) for node in kept if not isinstance(node, ast.FunctionDef))
+    return imported(source, path.removesuffix(".py").replace("/", "."))
+
+
+def loaded_by(statement, *packages):
+    """Which of the packages a fresh Python has loaded after a statement."""
+    code = f"import sys\n{statement}\nprint([name for name in {packages!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return ast.literal_eval(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "lcfcn",
+        "lcfcn.cli",
+        "lcfcn.errors",
+        "lcfcn.files",
+        "lcfcn.stopping",
+        "lcfcn.counting.defaults",
+        "src.experiments.command_line",
+        "trainval",
+        *(f"scripts.{name}" for name in ("evaluate", "export", "import_points", "predict", "local_slurm")),
+    ],
+)
+def test_help_and_wrong_arguments_wait_for_nothing_slow(module):
+    slow = ("torch", "numpy", "numba", "scipy", "pandas", "matplotlib", "haven", "lightning_fabric", "submitit")
+    assert loaded_by(f"import {module}", *slow) == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "lcfcn.metrics",
+        "lcfcn.counting.file_lists",
+        "lcfcn.counting.image_files",
+        "lcfcn.counting.settings",
+        "src.experiments.folders",
+        "src.experiments.schema",
+        "src.readers.tables",
+        "src.annotations",
+        "src.annotations.importing",
+    ],
+)
+def test_what_needs_no_network_imports_no_torch(module):
+    assert loaded_by(f"import {module}", "torch", "torchvision", "nbformat", "lightning_fabric") == []
+
+
+def test_a_wrong_group_is_told_without_torch():
+    statement = "import trainval\nassert trainval.main(['-e', 'tranco', '-sb', 'runs']) == 2"
+    assert loaded_by(statement, "torch", "nbformat") == []
+
+
+def test_the_public_names_are_loaded_when_asked_for():
+    assert loaded_by("import lcfcn\nlcfcn.match_points", "numpy", "torch") == ["numpy"]
+    assert loaded_by("import lcfcn\nlcfcn.compute_lcfcn_loss", "torch", "torchvision", "PIL", "pydicom") == ["torch"]
+
+
+def test_training_alone_imports_no_engine_of_several_processes():
+    assert loaded_by("import src.training.run", "lightning_fabric", "tensorboard", "submitit") == []
 
 
 LISTINGS = {"listdir", "scandir", "glob", "rglob", "iglob", "iterdir"}

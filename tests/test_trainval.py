@@ -152,9 +152,7 @@ def test_the_average_is_validated_and_kept_and_goes_on_where_it_was(tmp_path, mo
     assert again["val_game_3"] == checkpoints.best_row(scores(savedir))["val_game_3"]
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGUSR2, 140)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGUSR2, 140)])
 def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeypatch, capsys, number, code):
     assert train(tmp_path / "whole") == 0
     n_steps = stop_at(5, number, monkeypatch)  # the second batch of the second epoch
