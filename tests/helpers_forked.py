@@ -7,7 +7,7 @@ import torch._dynamo
 import src.experiments.folders
 import src.experiments.prepare
 import src.models
-import src.training.run
+import src.training.run  # noqa: F401
 import trainval  # noqa: F401
 from lcfcn.blobs import get_blobs
 from lcfcn.lcfcn_loss import compute_lcfcn_loss
