@@ -1,4 +1,4 @@
-"""Score counts and locations on a split: of an experiment's best network, ready weights, or any tool's points.csv.
+"""Score counts and locations on a split: of an experiment's best network, of ready weights, or of any tool.
 
 python scripts/evaluate.py -sb SAVEDIR_BASE -ei EXP_ID -d DATADIR --split test
 python scripts/evaluate.py -c NAME|CHECKPOINT -d DATADIR --split test -o OUT
@@ -6,7 +6,6 @@ python scripts/evaluate.py --predictions points.csv -d DATADIR --dataset points 
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -14,27 +13,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lcfcn.cli import Parser, run_main  # noqa: E402
 from lcfcn.counting.defaults import CHECKPOINT_HELP, PRECISIONS  # noqa: E402
+from src.evaluation.reach import PER_OBJECT, SIGMAS, name_of, read_sigma  # noqa: E402
+from src.readers.layout import DATASET_NAMES  # noqa: E402
 
-DATASETS = ("points", "shanghai", "synthetic", "trancos")
-PER_OBJECT, SIGMAS = "object", (4.0, 8.0)
-EPILOG = """Nothing is chosen by what is scored here: there is no option that tunes, and each row of a points.csv
-counts, whatever its score. model_best.pth was chosen by the count error on validation images, so their scores flatter
-it: score test images once, when everything is settled. An image without a row in points.csv has no predictions; rows of
-images of other splits are left out. It writes scores_SPLIT.json, scores_SPLIT.md, images_SPLIT.csv, scatter_SPLIT.png
-and worst/ into the experiment's folder, under evaluation/, or into -o."""
+EPILOG = """No option here tunes anything, and each row of a points.csv counts, whatever its score. Validation images
+chose model_best.pth by its count error, so its scores on them are too good: score test images once, when everything is
+settled. An image without a row in points.csv has no predictions. Rows of images of other splits are left out. The files
+are scores_SPLIT.json, scores_SPLIT.md, images_SPLIT.csv, scatter_SPLIT.png and worst/, in the folder evaluation/ of the
+experiment or in -o."""
 
 
 def sigma(text: str) -> float | str:
-    """A reach of the command line: pixels, or the word for each object's own."""
-    if text == PER_OBJECT:
-        return text
+    """Read a reach from the command line."""
     try:
-        value = float(text)
+        return read_sigma(text)
     except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no reach; expected pixels, or {PER_OBJECT}")
-    return value
+        raise argparse.ArgumentTypeError(f"{text!r} is not a reach; expected pixels, or {PER_OBJECT}") from None
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -47,11 +41,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("-c", "--checkpoint", type=Path, help=CHECKPOINT_HELP)
     parser.add_argument("--predictions", type=Path, metavar="CSV", help="points of any tool: image,x,y,class")
     parser.add_argument("--counts", type=Path, metavar="CSV", help="counts to score instead: image,class,count")
-    parser.add_argument("--dataset", choices=DATASETS, help="the kind of data, with --predictions")
+    parser.add_argument("--dataset", choices=sorted(DATASET_NAMES), help="the kind of data, with --predictions")
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="what the data takes, such as dataset.part=A"
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="options of the data, such as dataset.part=A"
     )
-    parser.add_argument("-d", "--datadir", help="where the data set lies")
+    parser.add_argument("-d", "--datadir", help="where the data set is")
     parser.add_argument("--split", choices=("val", "test"), required=True, help="the images to score")
     parser.add_argument("-o", "--out", type=Path, help="the folder to write into")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
@@ -62,9 +56,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         type=sigma,
         default=list(SIGMAS),
         metavar="PIXELS",
-        help="how far a point may be off (default 4 8); 'object' is each object's own, where the data has sizes",
+        help=f"how far a point may be off (default {' '.join(map(name_of, SIGMAS))}); {PER_OBJECT!r} is half of each "
+        "object's size, if the data has sizes",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the intervals (default 0)")
     args = parser.parse_args(argv)
     check_args(parser, args)
     return args
@@ -75,13 +70,13 @@ def check_args(parser: Parser, args: argparse.Namespace) -> None:
     is_experiment = args.savedir_base is not None and args.exp_id is not None
     if [is_experiment, args.checkpoint is not None, args.predictions is not None].count(True) != 1:
         parser.error(
-            "say what to score, one thing: -sb SAVEDIR_BASE with -ei EXP_ID, -c NAME|CHECKPOINT, or --predictions CSV"
+            "expected one thing to score: -sb SAVEDIR_BASE with -ei EXP_ID, -c NAME|CHECKPOINT, or --predictions CSV"
         )
     if args.predictions is None and (args.counts or args.dataset or args.set):
         parser.error("--counts, --dataset and --set go with --predictions: an experiment knows its data")
     if not is_experiment and (args.savedir_base or args.exp_id):
         other = "-c" if args.predictions is None else "--predictions"
-        parser.error(f"-sb and -ei do not go with {other}: leave one of both out")
+        parser.error(f"-sb and -ei do not go with {other}: leave one of them out")
     if args.predictions is not None and not (args.dataset and args.out):
         parser.error("--predictions needs --dataset NAME and -o OUT")
     if args.checkpoint is not None and not args.out:
@@ -91,14 +86,30 @@ def check_args(parser: Parser, args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Score, write and print."""
-    from src.evaluation import evaluate  # torch takes seconds, and --help need not wait for it
+    """Score, write the report, and print the scores."""
+    # torch takes seconds to import, and --help need not wait for it.
+    from lcfcn.counting.weight_files import find_checkpoint
+    from src.evaluation.evaluate import Task, evaluate_best, evaluate_network, evaluate_predictions
+    from src.evaluation.report import score_table
+    from src.experiments.schema import override
+    from src.training.runtime import Runtime
 
-    evaluate.run(args)
+    out = args.out or args.savedir_base / args.exp_id / "evaluation"
+    task = Task(args.split, args.datadir, out, args.sigmas, args.seed)
+    if args.predictions is not None:
+        dataset_dict = override({"dataset": {"name": args.dataset}}, args.set)["dataset"]
+        report = evaluate_predictions(args.predictions, args.counts, dataset_dict, task)
+    elif args.checkpoint is not None:
+        runtime = Runtime(args.device, args.precision)
+        report = evaluate_network(find_checkpoint(args.checkpoint), task, runtime)
+    else:
+        report = evaluate_best(args.savedir_base, args.exp_id, task, Runtime(args.device, args.precision))
+    print(score_table(report), end="")
+    print(f"\nWrote {out}")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; 0 is well, 2 a user's mistake."""
+    """Run the command line; return 0 if all is well, 2 after a user's mistake."""
     args = parse_args(argv)
     return run_main("evaluate.py", lambda: run(args))
 

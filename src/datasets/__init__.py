@@ -1,4 +1,4 @@
-"""Data sets by name. All give the same sample, see `src.datasets.base`."""
+"""Open data sets by name. All give the same sample, see `src.datasets.base`."""
 
 from lcfcn.counting.settings import is_whole
 from src.datasets.base import PointDataset
@@ -8,16 +8,11 @@ from src.datasets.shanghai import Shanghai
 from src.datasets.synthetic import Synthetic
 from src.datasets.trancos import Trancos
 from src.readers.errors import DataError
-from src.readers.layout import SPLITS
+from src.readers.layout import DATASET_NAMES, SPLITS
 
 __all__ = ["DATASETS", "DataError", "PointDataset", "collate", "get_dataset", "open_split"]
 
-DATASETS: dict[str, type[PointDataset]] = {
-    "trancos": Trancos,
-    "shanghai": Shanghai,
-    "synthetic": Synthetic,
-    "points": Points,
-}
+DATASETS: dict[str, type[PointDataset]] = dict(zip(DATASET_NAMES, (Trancos, Shanghai, Synthetic, Points), strict=True))
 
 
 def get_dataset(
@@ -34,16 +29,16 @@ def get_dataset(
     Parameters
     ----------
     dataset_dict : dict
-        `exp_dict['dataset']`: `name`, `transform`, `augment` and what the reader takes.
+        `exp_dict['dataset']`: `name`, `transform`, `augment`, `zoom` and the options of this data set.
     split : 'train', 'val' or 'test'
     datadir : str or None
-        Where the data lies.
+        Where the data is.
     seed : int
-        Of the augmentation.
+        The seed of the augmentation.
     size : int or 'all'
-        Use the first so many images.
+        Use only the first so many images.
     augment : bool, optional
-        Whether to augment; by default the split 'train' alone.
+        Whether to augment; by default for the split 'train' only.
 
     Raises
     ------
@@ -70,7 +65,7 @@ def get_dataset(
 
 
 def open_split(exp_dict: dict, split: str, datadir: str | None, dataset_dict: dict | None = None) -> PointDataset:
-    """Open a split as an experiment takes it: its data set, its seed, and as many images as it wants.
+    """Open a split with the data set, the seed and the number of images of an experiment.
 
     Parameters
     ----------

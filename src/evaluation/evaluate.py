@@ -1,58 +1,138 @@
-"""Score a network, or any tool's predictions, on a split, and write the report."""
+"""Score a network, or any tool's predictions, on a split of a data set, and write the report."""
 
-import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from lcfcn.counting.weight_files import find_checkpoint
 from lcfcn.files import make_folder
 from src.datasets import PointDataset, get_dataset
-from src.evaluation import pairing, scoring
-from src.experiments.schema import override
+from src.evaluation import pairing
+from src.evaluation.reach import PER_OBJECT, Sigma
+from src.evaluation.report import write_report
+from src.evaluation.scoring import checked_sizes, score, tally
+from src.models import LCFCN
 from src.training.runtime import Runtime
 
 
-def of_network(args: argparse.Namespace) -> tuple[PointDataset, list[pairing.ScoredImage], dict]:
-    """Predict the split with the experiment's best network, or with that of the checkpoint."""
-    runtime = Runtime(args.device, args.precision)
-    if args.checkpoint is None:
-        experiment = {"exp_id": args.exp_id}
-        exp_dict, model, about = pairing.load_best(args.savedir_base, args.exp_id, runtime)
-    else:
-        experiment = {}
-        exp_dict, model, about = pairing.load_network(find_checkpoint(args.checkpoint), runtime)
-    dataset = pairing.open_known_split(exp_dict, args.split, args.datadir, about.pop("class_names"))
-    make_folder(args.out)
+@dataclass(frozen=True)
+class Task:
+    """What is scored, and where the report goes.
+
+    Attributes
+    ----------
+    split : 'val' or 'test'
+        The images to score.
+    datadir : str or None
+        Where the data set is.
+    out : Path
+        The folder of the report.
+    sigmas : sequence
+        The reaches of the scores, in pixels or "object"; see `src.evaluation.reach`.
+    seed : int
+        The seed of the intervals.
+    """
+
+    split: str
+    datadir: str | None
+    out: Path
+    sigmas: Sequence[Sigma]
+    seed: int = 0
+
+
+def evaluate_best(savedir_base: Path, exp_id: str, task: Task, runtime: Runtime) -> dict:
+    """Score an experiment's best network; see `evaluate_network`."""
+    return _evaluate(*pairing.load_best(savedir_base, exp_id, runtime), task, runtime, {"exp_id": exp_id})
+
+
+def evaluate_network(checkpoint: Path, task: Task, runtime: Runtime) -> dict:
+    """Score the network of a checkpoint, and write the report.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        The file.
+    task : Task
+    runtime : Runtime
+        Where and in which precision the network runs.
+
+    Returns
+    -------
+    report : dict
+        See `src.evaluation.scoring.score`; with `source`, `dataset` and `split` too.
+
+    Raises
+    ------
+    UserError
+        If the checkpoint, the data or an argument is wrong, or the report cannot be written.
+    """
+    return _evaluate(*pairing.load_network(checkpoint, runtime), task, runtime, {})
+
+
+def _evaluate(exp_dict: dict, model: LCFCN, about: dict, task: Task, runtime: Runtime, experiment: dict) -> dict:
+    dataset = pairing.open_known_split(exp_dict, task.split, task.datadir, about.pop("class_names"))
+    _check(dataset, task)
+    make_folder(task.out)
     images = pairing.predict_split(model, dataset, runtime)
-    source = {**experiment, **about, "precision": args.precision, "device": runtime.device.type}
-    return dataset, images, {"source": source, "dataset": exp_dict["dataset"]}
+    source = {**experiment, **about, "precision": runtime.precision, "device": runtime.device.type}
+    return _write(images, dataset, {"source": source, "dataset": exp_dict["dataset"]}, task)
 
 
-def of_predictions(args: argparse.Namespace) -> tuple[PointDataset, list[pairing.ScoredImage], dict]:
-    """Put the points of a file beside the split's clicks."""
-    dataset_dict = override({"dataset": {"name": args.dataset}}, args.set)["dataset"]
-    dataset = get_dataset(dataset_dict, args.split, args.datadir)
-    files = {"predictions": (args.predictions, ("x", "y")), "counts": (args.counts, ("count",))}
+def evaluate_predictions(points: Path, counts: Path | None, dataset_dict: dict, task: Task) -> dict:
+    """Score predictions that any tool wrote into tables, and write the report.
+
+    Parameters
+    ----------
+    points : Path
+        A CSV with image,x,y,class.
+    counts : Path or None
+        A CSV with image,class,count, to be scored instead of the numbers of points.
+    dataset_dict : dict
+        `name` of the data set and what it takes, see `src.datasets.get_dataset`.
+    task : Task
+
+    Returns
+    -------
+    report : dict
+        See `src.evaluation.scoring.score`; with `source`, `dataset` and `split` too.
+
+    Raises
+    ------
+    UserError
+        If a table, the data or an argument is wrong, or the report cannot be written.
+    """
+    dataset = get_dataset(dataset_dict, task.split, task.datadir)
+    _check(dataset, task)
     source, tables = {}, {}
-    for key, (path, columns) in files.items():
-        if path is None:
-            continue
-        tables[key] = pairing.read_table(path, columns, dataset.class_names)
-        tables[key], n_other = pairing.drop_other_splits(tables[key], dataset, dataset_dict)
-        n_without = len(set(dataset.names) - set(tables[key].rows))
-        source |= {key: path.name, f"{key}_sha256": pairing.sha256(path)}
-        source |= {f"{key}_rows_of_other_splits": n_other, f"{key}_images_without_row": n_without}
+    for key, path, columns in (("predictions", points, ("x", "y")), ("counts", counts, ("count",))):
+        if path is not None:
+            tables[key], about = _read_table(key, path, columns, dataset, dataset_dict)
+            source |= about
     images = pairing.join_predictions(dataset, tables["predictions"], tables.get("counts"))
-    return dataset, images, {"source": source, "dataset": dataset_dict}
+    return _write(images, dataset, {"source": source, "dataset": dataset_dict}, task)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Score, write and print."""
-    sigmas = list(dict.fromkeys(args.sigmas))
-    if args.out is None:
-        args.out = args.savedir_base / args.exp_id / "evaluation"
-    dataset, images, about = of_network(args) if args.predictions is None else of_predictions(args)
-    found = scoring.tally(images, dataset.n_classes, sigmas)
-    report = {**about, "split": args.split, **scoring.score(found, dataset.class_names, sigmas, args.seed)}
-    make_folder(args.out)
-    scoring.write_report(args.out, report, images, found, dataset)
-    print(scoring.score_table(report), end="")
-    print(f"\nWritten into {args.out}")
+def _read_table(
+    key: str, path: Path, columns: tuple[str, ...], dataset: PointDataset, dataset_dict: dict
+) -> tuple[pairing.Table, dict]:
+    """Return the rows of this split, and what the report says about the table."""
+    table = pairing.read_table(path, columns, dataset.class_names)
+    table, n_other = pairing.drop_other_splits(table, dataset, dataset_dict)
+    n_without = len(set(dataset.names) - set(table.rows))
+    about = {key: path.name, f"{key}_sha256": pairing.sha256(path)}
+    return table, {**about, f"{key}_rows_of_other_splits": n_other, f"{key}_images_without_row": n_without}
+
+
+def _check(dataset: PointDataset, task: Task) -> None:
+    """Raise `UserError` if the data lacks the sizes that the task needs, before minutes are spent on predicting."""
+    if PER_OBJECT in task.sigmas:
+        for index, name in enumerate(dataset.names):
+            checked_sizes(name, pairing.object_sigmas(dataset, index))
+
+
+def _write(images: Sequence[pairing.ScoredImage], dataset: PointDataset, about: dict, task: Task) -> dict:
+    sigmas = list(dict.fromkeys(task.sigmas))
+    found = tally(images, dataset.n_classes, sigmas)
+    report = {**about, "split": task.split, **score(found, dataset.class_names, sigmas, task.seed)}
+    make_folder(task.out)
+    write_report(task.out, report, images, found, dataset)
+    return report

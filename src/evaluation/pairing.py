@@ -1,4 +1,4 @@
-"""Predictions beside the truth, image by image: of an experiment's network, or of what any tool predicted."""
+"""Put predictions beside the truth, image by image. They come from a trained network or from any tool's tables."""
 
 import dataclasses
 import hashlib
@@ -29,12 +29,28 @@ from src.training.runtime import Runtime
 
 @dataclass(frozen=True)
 class ScoredImage:
-    """What is true and what was predicted in one image.
+    """The truth and the prediction of one image, with m clicks, n predicted points and K classes.
 
-    `index` of the image in its data set; `shape` (height, width); `true_points` (m, 2) and `pred_points` (n, 2) float,
-    (row, col); `true_labels` (m,) and `pred_labels` (n,) int, 1..K; `true_counts` and `pred_counts` (K,), of which the
-    latter need not be the number of `pred_points`; `object_sigmas` (m,) float in pixels, or None where the data does
-    not know how large its objects are.
+    Attributes
+    ----------
+    index : int
+        The image's place in its data set.
+    name : str
+    shape : (int, int)
+        Height and width.
+    true_points : (m, 2) float ndarray
+        Rows and columns of the clicks.
+    true_labels : (m,) int ndarray
+        Their classes, 1..K.
+    true_counts : (K,) ndarray
+    pred_points : (n, 2) float ndarray
+        Rows and columns of the predicted points.
+    pred_labels : (n,) int ndarray
+        Their classes, 1..K.
+    pred_counts : (K,) ndarray
+        The predicted counts. They may differ from the numbers of `pred_points`.
+    object_sigmas : (m,) float ndarray or None
+        The reach of each click in pixels; NaN or None where the data does not know the size.
     """
 
     index: int
@@ -50,9 +66,10 @@ class ScoredImage:
 
 
 def object_sigmas(dataset: PointDataset, index: int) -> np.ndarray | None:
-    """The reach of each click of `dataset.prepared(index)`, (m,), if the data set has a method of this name.
+    """Return the reach of each click of `dataset.prepared(index)`, (m,), if the data set has a method of this name.
 
-    Wang et al., "NWPU-Crowd", PAMI 2021, take half the shorter side of a head's box, or half its diagonal.
+    `src.datasets.points.Points` has it. Its reach is between the two of Wang et al., "NWPU-Crowd", PAMI 2021, who take
+    half the shorter side of a head's box, and half its diagonal.
     """
     method = getattr(dataset, "object_sigmas", None)
     return None if method is None else method(index)
@@ -62,13 +79,27 @@ def object_sigmas(dataset: PointDataset, index: int) -> np.ndarray | None:
 
 
 def load_best(savedir_base: Path, exp_id: str, runtime: Runtime) -> tuple[dict, LCFCN, dict]:
-    """`load_network` of an experiment's best network by validation; UserError also if there is no such experiment."""
+    """Load an experiment's best network by validation, see `load_network`.
+
+    Raises
+    ------
+    UserError
+        If there is no such experiment, or its checkpoint is missing or damaged.
+    """
     experiments.find_experiments({}, None, exp_id, savedir_base, [])
     return load_network(savedir_base / exp_id / BEST, runtime)
 
 
 def load_network(path: Path, runtime: Runtime) -> tuple[dict, LCFCN, dict]:
-    """An experiment as its training took it, the network of its checkpoint, and what else the checkpoint says.
+    """Load the network of a checkpoint.
+
+    Returns
+    -------
+    exp_dict : dict
+        The experiment with all its settings.
+    model : LCFCN
+    about : dict
+        `checkpoint` (its file's name), `checkpoint_sha256`, `epoch` and `class_names`.
 
     Raises
     ------
@@ -100,8 +131,10 @@ def open_known_split(
 
 @torch.no_grad()
 def predict_split(model: LCFCN, dataset: PointDataset, runtime: Runtime) -> list[ScoredImage]:
-    """Count and locate image by image, as validation does (see `LCFCN.val_on_batch`); places are in pixels of the
-    images as they came, before the data set's zoom."""
+    """Count and locate on one image after the other, as validation does.
+
+    The points are in pixels of the image files, before the data set's zoom.
+    """
     model.network.eval()
     with _progress(make_loader(dataset, collate, runtime, workers=0), "evaluate") as bar:
         return [_predict_image(model, dataset, batch) for batch in bar]
@@ -127,12 +160,12 @@ def _predict_image(model: LCFCN, dataset: PointDataset, batch: dict) -> ScoredIm
 
 
 def _progress(items: Iterable, what: str) -> tqdm:
-    """A bar on a terminal and nothing elsewhere, where it would stand in the same line as an error."""
+    """Return a progress bar on a terminal, and nothing in a file, where it would share a line with an error."""
     return tqdm(items, desc=what, leave=False, disable=None)
 
 
 def sha256(path: Path) -> str:
-    """The fingerprint of a file, by which it is known later."""
+    """Return the SHA-256 of a file in hexadecimal; raise `UserError` if the file cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -144,30 +177,39 @@ def sha256(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a file of predictions: their numbers and their `label` (1..K), and the numbers of an image's rows."""
+    """A table of predictions.
+
+    Attributes
+    ----------
+    path : Path
+    frame : DataFrame
+        The numeric columns, and `label`, 1..K.
+    rows : dict
+        The numbers of the rows of each image.
+    """
 
     path: Path
     frame: pd.DataFrame
     rows: dict[str, np.ndarray]
 
     def of(self, name: str) -> pd.DataFrame:
-        """The rows of an image, none if no row names it."""
+        """Return the rows of an image; none if no row names it."""
         return self.frame.iloc[self.rows.get(name, [])]
 
     def place(self, row: int) -> str:
-        """Where a row of `frame` stands, for messages."""
+        """Return where a row of `frame` is in the file, for messages."""
         return f"{self.path}, line {line_of(self.path, row, UserError)}"
 
 
 def read_table(path: Path, columns: tuple[str, ...], class_names: Sequence[str]) -> Table:
-    """Read a CSV with a header, UTF-8: `image`, the numeric `columns`, and `class`.
+    """Read a CSV in UTF-8 with the columns `image`, `class` and the numeric `columns`.
 
-    Where there is one class, the column `class` may be missing. Other columns are passed over.
+    If there is only one class, the column `class` may be missing. Other columns are ignored.
 
     Raises
     ------
     UserError
-        If the file cannot be read, a column is missing, or a row has no number or class where it should.
+        If the file cannot be read, a column is missing, or a cell is not a number or not a class where it must be.
     """
     kinds = {"image": TEXT, **dict.fromkeys(columns, NUMBER), "class": TEXT}
     frame = read_frame(path, kinds, UserError, optional=["class"] if len(class_names) == 1 else [])
@@ -187,7 +229,7 @@ def read_table(path: Path, columns: tuple[str, ...], class_names: Sequence[str])
 
 
 def drop_other_splits(table: Table, dataset: PointDataset, dataset_dict: dict) -> tuple[Table, int]:
-    """A table without the rows of images of the data set's other splits, and how many they were.
+    """Return a table without the rows of images of other splits, and how many rows these were.
 
     Raises
     ------
@@ -218,16 +260,22 @@ def _names_elsewhere(dataset: PointDataset, dataset_dict: dict) -> set[str]:
 
 
 def join_predictions(dataset: PointDataset, points: Table, counts: Table | None = None) -> list[ScoredImage]:
-    """Put the predictions beside the truth; an image that no row names has none.
+    """Put predictions beside the truth. An image that no row names has no predictions.
 
-    `points` are read with the columns x and y, (0, 0) the top-left corner of the first pixel of the image file. Those
-    outside the region of interest are left out, as clicks there are. `counts`, read with the column count, stand
-    in for the number of points, such as those of a tool that estimates densities.
+    Parameters
+    ----------
+    dataset : PointDataset
+    points : Table
+        Has the columns x and y; (0, 0) is the top-left corner of the first pixel of the image file. Points outside the
+        region of interest are left out, as clicks are.
+    counts : Table, optional
+        Has the column count. It is used instead of the number of points, for instance for a tool that estimates
+        densities.
 
     Raises
     ------
     UserError
-        If a point lies outside its image, or a count is negative or given twice.
+        If a point is outside its image, or a count is negative or given twice.
     """
     with _progress(range(len(dataset)), "read") as bar:
         return [_join_image(dataset, index, points, counts) for index in bar]
@@ -247,7 +295,7 @@ def _join_image(dataset: PointDataset, index: int, points: Table, counts: Table 
             f"{points.place(found.index[first])}: x {x[first]:g}, y {y[first]:g} is outside {name}, which is {width} "
             f"wide and {height} high: fix the row, or swap x and y"
         )
-    # What lies on the right or bottom border belongs to the last pixel.
+    # A point on the right or bottom edge belongs to the last pixel.
     pred = np.stack([np.minimum(y, np.nextafter(height, 0)), np.minimum(x, np.nextafter(width, 0))], axis=1)
     inside = roi[tuple(pred.astype(int).T)]
     corner = np.argwhere(roi).min(axis=0) if dataset.crops_to_roi else np.zeros(2)

@@ -1,45 +1,38 @@
-"""Scores of predictions beside the truth, with how sure they are, and the report of them.
+"""Scores of predictions against the clicks, with their 95 % intervals.
 
 Nothing here chooses anything: no threshold, no checkpoint, no image.
 """
 
 import dataclasses
-import io
-import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from lcfcn import metrics
-from lcfcn.counting import drawing
 from lcfcn.errors import UserError
-from lcfcn.files import csv_text, make_folder, markdown_rows, write_bytes, write_whole
-from src.datasets.base import PointDataset
 from src.evaluation.pairing import ScoredImage
+from src.evaluation.reach import PER_OBJECT, SIGMAS, SWEEP, Sigma, name_of
 
 GAME_LEVELS = (0, 1, 2, 3)
-SIGMAS = (4.0, 8.0)
-"""Reaches in pixels at which crowds' heads are usually scored (Liang et al., "Focal Inverse Distance Transform Maps
-for Crowd Localization", IEEE Transactions on Multimedia 2022)."""
-SWEEP = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
-PER_OBJECT = "object"
-"""The reach that is each object's own, where the data knows it."""
 N_DRAWS = 2000
-N_WORST = 10
-
-Sigma = float | str
+"""Draws of the bootstrap."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What scores are made of: (N, K) `true_counts` and `pred_counts`, (N, K, levels) `games`, and for each of the
-    `sigmas` the (N, S, K, 3) `matches` of `metrics.count_matches`."""
+    """The numbers that scores are made of, for N images, K classes and S reaches.
+
+    Attributes
+    ----------
+    sigmas : tuple of S float or str
+    true_counts, pred_counts : (N, K) ndarray
+    games : (N, K, 4) ndarray
+        GAME at `GAME_LEVELS`.
+    matches : (N, S, K, 3) ndarray
+        True positives, false positives and false negatives, see `lcfcn.metrics.count_matches`.
+    """
 
     sigmas: tuple[Sigma, ...]
     true_counts: np.ndarray
@@ -49,32 +42,39 @@ class Tally:
 
     @property
     def n_classes(self) -> int:
-        """K, the kinds of objects."""
+        """K, the number of classes."""
         return self.true_counts.shape[1]
 
     def of_class(self, k: int) -> "Tally":
-        """The same of one class, counted from 0."""
+        """Return the tally of one class. `k` counts from 0."""
         arrays = (self.true_counts[:, [k]], self.pred_counts[:, [k]], self.games[:, [k]], self.matches[:, :, [k]])
         return Tally(self.sigmas, *arrays)
 
     def of_images(self, indices: np.ndarray) -> "Tally":
-        """The same of some images."""
+        """Return the tally of some images."""
         arrays = (self.true_counts, self.pred_counts, self.games, self.matches)
         return Tally(self.sigmas, *(values[indices] for values in arrays))
 
     def at(self, sigmas: Sequence[Sigma]) -> "Tally":
-        """The same at some of the sigmas, in that order."""
+        """Return the tally at some of the reaches, in this order."""
         chosen = [self.sigmas.index(sigma) for sigma in sigmas]
         return dataclasses.replace(self, sigmas=tuple(sigmas), matches=self.matches[:, chosen])
 
 
 def tally(images: Sequence[ScoredImage], n_classes: int, sigmas: Iterable[Sigma]) -> Tally:
-    """Count what is right and wrong in each image, at the sigmas and those of the sweep, from the least on.
+    """Count what is right and wrong in each image.
+
+    Parameters
+    ----------
+    images : sequence of ScoredImage
+    n_classes : int
+    sigmas : iterable
+        The reaches of the scores. Those of the sweep are added, and all are sorted.
 
     Raises
     ------
     UserError
-        If the sigma of each object is asked for and an image has none.
+        If `sigmas` holds "object" and the size of an object is not known.
     """
     sigmas = tuple(sorted({*SWEEP, *sigmas}, key=lambda sigma: math.inf if sigma == PER_OBJECT else sigma))
     return Tally(
@@ -87,7 +87,7 @@ def tally(images: Sequence[ScoredImage], n_classes: int, sigmas: Iterable[Sigma]
 
 
 def _match(image: ScoredImage, n_classes: int, sigmas: Iterable[Sigma]) -> np.ndarray:
-    """(S, K, 3) true positives, false positives and false negatives of one image."""
+    """Return true positives, false positives and false negatives of one image, (S, K, 3)."""
     return np.stack(
         [
             metrics.count_matches(
@@ -96,20 +96,23 @@ def _match(image: ScoredImage, n_classes: int, sigmas: Iterable[Sigma]) -> np.nd
                 image.true_points,
                 image.true_labels,
                 n_classes,
-                _reach(image) if sigma == PER_OBJECT else sigma,
+                checked_sizes(image.name, image.object_sigmas) if sigma == PER_OBJECT else sigma,
             )
             for sigma in sigmas
         ]
     )
 
 
-def _reach(image: ScoredImage) -> np.ndarray:
-    if image.object_sigmas is None:
+def checked_sizes(name: str, object_sigmas: np.ndarray | None) -> np.ndarray:
+    """Return the reach of each object of an image; raise `UserError` if one is not known."""
+    n_unknown = None if object_sigmas is None else int(np.isnan(object_sigmas).sum())
+    if n_unknown != 0:
+        missing = "no sizes" if n_unknown is None else f"{n_unknown} clicks without a size"
         raise UserError(
-            f"--sigmas {PER_OBJECT} needs the size of each object, and the data has none for {image.name}: "
-            "give numbers of pixels"
+            f"--sigmas {PER_OBJECT} needs the size of each object, and the data has {missing} in {name}: "
+            "give numbers of pixels, or fill the column size of points.csv"
         )
-    return image.object_sigmas
+    return object_sigmas
 
 
 def _games(image: ScoredImage, n_classes: int) -> list[list[float]]:
@@ -121,14 +124,11 @@ def _games(image: ScoredImage, n_classes: int) -> list[list[float]]:
     return games
 
 
-def name_of(sigma: Sigma) -> str:
-    """A sigma as it stands in the names of scores: 4, 2.5, object."""
-    return sigma if isinstance(sigma, str) else f"{sigma:g}"
-
-
 def flat_scores(found: Tally) -> dict[str, float]:
-    """All scores by name: `mae`, `rmse`, `nae`, `bias`, `game_0..3`, each the mean over the classes; with several
-    classes `mrmse` and `mrmse_nz`; `precision_S`, `recall_S` and `f1_S` of each sigma, pooled over images and classes.
+    """Return all scores by name.
+
+    `mae`, `rmse`, `nae`, `bias` and `game_0..3` are means over the classes. Several classes have `mrmse` and `mrmse_nz`
+    too. `precision_S`, `recall_S` and `f1_S` of each reach S are pooled over images and classes.
     """
     pred, true = found.pred_counts, found.true_counts
     naes = np.array([metrics.nae(p, t) for p, t in zip(pred.T, true.T, strict=True)])
@@ -154,23 +154,24 @@ def score(
     seed: int = 0,
     n_draws: int = N_DRAWS,
 ) -> dict:
-    """All scores of a tally with their 95 % intervals, ready for JSON; a score that nothing defines is None.
+    """Return all scores of a tally with their 95 % intervals, ready for JSON. A score that is not defined is None.
 
     Parameters
     ----------
     found : Tally
+    class_names : sequence of str
     sigmas : sequence
-        Those of the scores, among those of the tally, all of which make the sweep.
+        The reaches of the scores. The tally must hold them. All reaches of the tally make the sweep.
     seed, n_draws : int
-        Of the intervals.
+        The seed and the number of draws of the intervals.
 
     Returns
     -------
     report : dict
         `n_images`, `n_images_without_object`, `classes`, `sigmas`, `bootstrap` (how the intervals were made), and
-        `all`: `n_objects`, `n_predicted`, `scores` (by name, `value` and `interval`, see `flat_scores`), `sweep` (a
-        row a sigma: `tp`, `fp`, `fn`, `precision`, `recall`, `f1`). With several classes `by_class` has the same of
-        each.
+        `all`: `n_objects`, `n_predicted`, `scores` (by name, `value` and `interval`, see `flat_scores`) and `sweep` (a
+        row for each reach: `tp`, `fp`, `fn`, `precision`, `recall`, `f1`). With several classes `by_class` has the
+        same for each class.
     """
     report = {
         "n_images": len(found.true_counts),
@@ -208,134 +209,9 @@ def _block(found: Tally, sigmas: Sequence[Sigma], seed: int, n_draws: int) -> di
 
 
 def _without_nan(value: object) -> object:
-    """JSON knows no NaN: None stands for it."""
+    """Return the value with None for each NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-# What is written
-
-
-def score_table(report: dict) -> str:
-    """The scores as Markdown that reads well as plain text too."""
-    blocks = {"all": report["all"], **report.get("by_class", {})}
-    n_empty = report["n_images_without_object"]
-    lines = [
-        f"# Scores on {report['split']}: {report['n_images']} images, {report['all']['n_objects']} objects",
-        "",
-        f"Of {source_text(report['source'])}. In brackets: 95 % interval over images ({n_empty} of them without an "
-        "object). A dash: nothing defines that score here.",
-        "",
-        *markdown_rows(
-            [
-                ["score", *blocks],
-                *(
-                    [name, *(_cell(block["scores"].get(name)) for block in blocks.values())]
-                    for name in report["all"]["scores"]
-                ),
-            ]
-        ),
-    ]
-    for name, block in blocks.items():
-        keys = ("precision", "recall", "f1", "tp", "fp", "fn")
-        rows = [[name_of(row["sigma"]), *(_text(row[key]) for key in keys)] for row in block["sweep"]]
-        lines += ["", f"Located within sigma pixels ({name}):", "", *markdown_rows([["sigma", *keys], *rows])]
-    return "\n".join(lines) + "\n"
-
-
-def source_text(source: dict) -> str:
-    """What was scored, in words."""
-    if "exp_id" in source:
-        return f"experiment {source['exp_id']}, {source['checkpoint']} of epoch {_text(source['epoch'])}"
-    if "checkpoint" in source:
-        return f"the network {source['checkpoint']} of epoch {_text(source['epoch'])}"
-    return f"the predictions {source['predictions']}"
-
-
-def _cell(scored: dict | None) -> str:
-    if scored is None or scored["value"] is None:
-        return "-"
-    low, high = scored["interval"]
-    return f"{_text(scored['value'])} [{_text(low)}, {_text(high)}]"
-
-
-def _text(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def write_report(out: Path, report: dict, images: Sequence[ScoredImage], found: Tally, dataset: PointDataset) -> None:
-    """Write the scores, the table, the images' counts, the scatter and the worst images into a folder.
-
-    Raises
-    ------
-    UserError
-        If a file cannot be written.
-    """
-    split = report["split"]
-    rows = _image_rows(images, found.at(report["sigmas"]), dataset.class_names)
-    write_bytes(out / f"images_{split}.csv", rows.encode())
-    write_whole(out / f"scatter_{split}.png", lambda file: _scatter(found, dataset.class_names, file))
-    _write_worst(out / "worst", split, worst_images(images, found), dataset)
-    write_bytes(out / f"scores_{split}.md", score_table(report).encode())
-    # Last: where it stands, all is there.
-    write_bytes(out / f"scores_{split}.json", f"{json.dumps(report, indent=2, allow_nan=False)}\n".encode())
-
-
-def _image_rows(images: Sequence[ScoredImage], found: Tally, class_names: Sequence[str]) -> str:
-    """One row an image and class: counts, and what was located at each sigma."""
-    located = [f"{key}_{name_of(sigma)}" for sigma in found.sigmas for key in ("tp", "fp", "fn")]
-    rows = []
-    for image, matches in zip(images, found.matches, strict=True):
-        for k, name in enumerate(class_names):
-            counts = (int(image.true_counts[k]), f"{image.pred_counts[k]:g}")
-            rows.append((image.name, name, *counts, *matches[:, k].ravel().tolist()))
-    return csv_text(("image", "class", "true", "predicted", *located), rows)
-
-
-def _scatter(found: Tally, class_names: Sequence[str], file: io.BufferedIOBase) -> None:
-    """Predicted against true count, a dot an image and class, and the line where they are equal."""
-    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    true, pred = found.true_counts, found.pred_counts
-    most = max(true.max(), pred.max(), 1) * 1.05
-    axes.plot([0, most], [0, most], color="0.6", linewidth=1, zorder=0)
-    for k, name in enumerate(class_names):
-        axes.scatter(true[:, k], pred[:, k], s=18, alpha=0.6, label=name)
-    axes.set(xlabel="true count", ylabel="predicted count", xlim=(0, most), ylim=(0, most), aspect="equal")
-    axes.set_title(f"{len(true)} images; on the line the count is right", fontsize=10)
-    if len(class_names) > 1:
-        axes.legend()
-    canvas.print_png(file)
-
-
-def worst_images(images: Sequence[ScoredImage], found: Tally) -> list[ScoredImage]:
-    """The ten whose counts are farthest off, summed over the classes; of equal ones those less well located come
-    first, at the smallest usual sigma, and then in the order of the data set."""
-    off = np.abs(found.pred_counts - found.true_counts).sum(axis=1)
-    (wrong,) = found.at(SIGMAS[:1]).matches[..., 1:].sum(axis=(2, 3)).T
-    order = np.lexsort((-wrong, -off))
-    return [images[index] for index in order[:N_WORST]]
-
-
-def _write_worst(folder: Path, split: str, worst: Sequence[ScoredImage], dataset: PointDataset) -> None:
-    """`SPLIT_01_NAME.png` and so on, true clicks beside predicted ones; those of an earlier evaluation go."""
-    make_folder(folder)
-    mine = re.compile(re.escape(split) + r"_\d\d_.*\.png")
-    for path in sorted(folder.iterdir()):
-        if mine.fullmatch(path.name):
-            path.unlink()
-    for rank, image in enumerate(worst, start=1):
-        picture = dataset.prepared(image.index).image
-        captions = (f"true: {image.true_counts.sum()}", f"predicted: {image.pred_counts.sum():g}")
-        sides = [
-            drawing.marked(picture, image.true_points, drawing.TRUE_COLOUR, captions[0]),
-            drawing.marked(picture, image.pred_points, drawing.PREDICTED_COLOUR, captions[1]),
-        ]
-        name = f"{split}_{rank:02d}_{Path(image.name).stem[:100]}.png"
-        drawing.save_png(folder / name, np.concatenate(sides, axis=1))

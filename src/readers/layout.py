@@ -1,4 +1,7 @@
-"""The files of the project's own data set, and the names of the splits of any data set."""
+"""The files of the project's own data set, and the names of data sets and splits. This module imports nothing."""
+
+DATASET_NAMES = ("trancos", "shanghai", "synthetic", "points")
+"""The data sets that `src.datasets` reads."""
 
 SPLITS = ("train", "val", "test")
 IMAGES, POINTS, SPLIT_LIST = "images", "points.csv", "splits.csv"
