@@ -18,6 +18,7 @@ from lcfcn.errors import UserError
 from scripts import evaluate
 from src.datasets import DATASETS, get_dataset
 from src.evaluation import pairing, scoring
+from src.evaluation import report as reporting
 from src.evaluation.pairing import ScoredImage
 from src.training.runtime import Runtime
 
@@ -98,7 +99,7 @@ def test_one_class_likewise(of_one_class, tmp_path, capsys):
     assert report["sigmas"] == [2.5, 8]
     assert [row["sigma"] for row in report["all"]["sweep"]] == [1, 2, 2.5, 3, 4, 6, 8, 12, 16, 24, 32]
     table = (out / "scores_val.md").read_text(encoding="utf-8")
-    assert capsys.readouterr().out == f"{table}\nWritten into {out}\n"
+    assert capsys.readouterr().out == f"{table}\nWrote {out}\n"
 
 
 @pytest.mark.parametrize(("side", "zoom"), [(64, 2), (65, 1.5), (75, 0.5)])
@@ -466,19 +467,19 @@ def test_broken_counts_are_one_line(trancos, tmp_path, capsys, counts, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "say what to score, one thing"),
-        (["-sb", "runs"], "say what to score, one thing"),
-        (["-sb", "runs", "-ei", "a", "--predictions", "p.csv"], "say what to score, one thing"),
+        ([], "expected one thing to score"),
+        (["-sb", "runs"], "expected one thing to score"),
+        (["-sb", "runs", "-ei", "a", "--predictions", "p.csv"], "expected one thing to score"),
         (["-ei", "a", "--predictions", "p.csv"], "do not go with --predictions"),
-        (["-sb", "runs", "-ei", "a", "-c", "net.pth"], "say what to score, one thing"),
-        (["-c", "net.pth", "--predictions", "p.csv"], "say what to score, one thing"),
+        (["-sb", "runs", "-ei", "a", "-c", "net.pth"], "expected one thing to score"),
+        (["-c", "net.pth", "--predictions", "p.csv"], "expected one thing to score"),
         (["-ei", "a", "-c", "net.pth", "-o", "out"], "do not go with -c"),
         (["-c", "net.pth"], "-c needs -o OUT"),
         (["-c", "net.pth", "-o", "out"], "there is no net.pth"),
         (["--predictions", "p.csv", "--dataset", "trancos"], "needs --dataset NAME and -o OUT"),
         (["-sb", "runs", "-ei", "a", "--dataset", "trancos"], "go with --predictions"),
-        (["-sb", "runs", "-ei", "a", "--sigmas", "-4"], "'-4' is no reach"),
-        (["-sb", "runs", "-ei", "a", "--sigmas", "nan"], "'nan' is no reach"),
+        (["-sb", "runs", "-ei", "a", "--sigmas", "-4"], "'-4' is not a reach"),
+        (["-sb", "runs", "-ei", "a", "--sigmas", "nan"], "'nan' is not a reach"),
         (["-sb", "runs", "-ei", "a", "--seed", "-1"], "--seed is -1"),
         (["--predictions", "p.csv", "--dataset", "synthetic", "-o", "o", "--set", "lr=1"], "lr is unknown"),
         (["--predictions", "no.csv", "--dataset", "synthetic", "-o", "o"], "no.csv is missing"),
@@ -509,8 +510,8 @@ def test_the_file_runs_and_says_that_it_chooses_nothing(monkeypatch, capsys):
     assert done.value.code == 0
     assert sys.path[0] == str(ROOT)
     text = " ".join(capsys.readouterr().out.split())
-    assert "there is no option that tunes" in text
-    assert "chosen by the count error on validation images" in text
+    assert "No option here tunes anything" in text
+    assert "chose model_best.pth by its count error" in text
 
 
 # Scores, from images that are drawn
@@ -568,7 +569,7 @@ def test_a_class_without_an_object_has_no_nae_and_spoils_none():
     report = scored(images, ["a", "b|c"], n_draws=20)
     assert values(report["by_class"]["b|c"])["nae"] is None
     assert values(report["all"])["nae"] == values(report["by_class"]["a"])["nae"] > 0
-    table = scoring.score_table({**report, "split": "val", "source": {"predictions": "p.csv"}})
+    table = reporting.score_table({**report, "split": "val", "source": {"predictions": "p.csv"}})
     assert "| b\\|c" in table.splitlines()[4]
 
 
@@ -594,7 +595,7 @@ def test_a_reach_of_each_object():
     (row,) = [row for row in report["all"]["sweep"] if row["sigma"] == "object"]
     assert row["tp"] == expected > 0
     assert values(report["all"])["recall_object"] == expected / report["all"]["n_objects"]
-    assert "| f1_object " in scoring.score_table({**report, "split": "val", "source": {"predictions": "p.csv"}})
+    assert "| f1_object " in reporting.score_table({**report, "split": "val", "source": {"predictions": "p.csv"}})
 
 
 def test_a_reach_of_each_object_needs_sizes(experiment, tmp_path, capsys):
@@ -614,7 +615,7 @@ def test_a_data_set_may_know_the_sizes(trancos, tmp_path, monkeypatch):
 
 
 def worst_of(images):
-    return scoring.worst_images(images, scoring.tally(images, len(images[0].true_counts), []))
+    return reporting.worst_images(images, scoring.tally(images, len(images[0].true_counts), []))
 
 
 def test_the_worst_come_first():
@@ -676,10 +677,10 @@ def test_the_scatter_draws_each_count_in_its_place(monkeypatch, tmp_path):
         figures.append(Figure(**options))
         return figures[-1]
 
-    monkeypatch.setattr(scoring, "Figure", keep)
+    monkeypatch.setattr(reporting, "Figure", keep)
     images = drawn_images()
     with (tmp_path / "s.png").open("wb") as file:
-        scoring._scatter(scoring.tally(images, 3, []), ["a", "b", "c"], file)
+        reporting._scatter(scoring.tally(images, 3, []), ["a", "b", "c"], file)
     (axes,) = figures[0].axes
     for k, dots in enumerate(axes.collections):
         expected = [[image.true_counts[k], image.pred_counts[k]] for image in images]
