@@ -38,12 +38,8 @@ def test_peaks_stand_out_above_the_pass_to_a_higher_one():
     peaks = find_peaks(plane, np.ones_like(plane, dtype=bool))
     found = {tuple(place): (top, low) for place, top, low in zip(peaks.places.tolist(), *peaks[:2], strict=True)}
     assert found == {(0, 0): (5, -np.inf), (0, 4): (4, 1), (0, 2): (3, 2), (0, 6): (0.5, -1)}
-    assert peaks.are_objects(threshold=0.0, depth=1.5).tolist() == [
-        True,
-        True,
-        False,
-        True,
-    ]  # the last for itself above 0
+    # The last one is an object for itself above 0.
+    assert peaks.are_objects(threshold=0.0, depth=1.5).tolist() == [True, True, False, True]
     assert peaks.are_objects(threshold=1.0, depth=1.0).tolist() == [True, True, True, False]
     assert peaks.are_objects(threshold=-2.0, depth=float("inf")).tolist() == [True, False, False, False]
 
