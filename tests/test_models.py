@@ -64,6 +64,8 @@ def test_unknown_choices_are_listed():
         (("fpn_timm_vit_tiny_patch16_224", 1), {}, r"no map of stride 4, 8, 32 \(it has 16\)"),
         (("fpn_timm_convnext_atto", 1), {"output_stride": 2}, r"no map of stride 2 \(it has 4, 8, 16, 32\)"),
         (("fpn_timm_resnet18", 1), {"output_stride": 16}, "output_stride is 16"),
+        (("fcn8_resnet18", 0), {}, "n_classes is 0; expected the number of kinds of objects, 1 or more"),
+        (("fcn8_resnet18", "2"), {}, "n_classes is '2'; expected"),
     ]:
         with pytest.raises(ModelError, match=message):
             build_network(*arguments, **options)
@@ -377,7 +379,7 @@ def test_timms_own_weights_are_asked_for_and_their_lack_is_told(tmp_path, monkey
     with pytest.raises(ModelError, match=r"weights of resnet18 could not be fetched .*model\.pretrained=PATH"):
         build_network("fpn_timm_resnet18", 1, pretrained="imagenet")
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ModelError, match=r"needs timm, which is not installed: pip install -e '\.\[timm\]'"):
+    with pytest.raises(ModelError, match=r"needs timm, which is not installed: pip install 'lcfcn\[timm\]'"):
         build_network("fpn_timm_resnet18", 1)
 
 

@@ -1,4 +1,9 @@
-"""Blobs of an image that comes band by band, from the top: those that cross from band to band are one."""
+"""Find the blobs of an image that is too large for memory, band by band from the top.
+
+The input is the masks and probabilities of the bands. The output is a table of blobs (point, score, area), the same as
+for the whole image at once. Each band is labelled alone. Pieces of blobs that touch across the border of two bands are
+joined at the end, as connected components of a graph.
+"""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -11,8 +16,9 @@ from lcfcn.components import EIGHT_NEIGHBOURS, label_blobs
 
 
 def in_context(bands: Iterable[np.ndarray], margin: int) -> Iterator[tuple[np.ndarray, slice]]:
-    """Each band (C, h, W) with up to `margin` rows of its neighbours above and below, and where its own rows lie."""
-    held, waiting, start = None, [], 0  # rows, heights of the bands in them that are not yet done, the first one's row
+    """Yield each band (C, h, W) with up to `margin` rows of its neighbours, and the slice of its own rows in it."""
+    # The rows in memory, the heights of the bands in them that are not done yet, and the first row of the first one.
+    held, waiting, start = None, [], 0
     for band in itertools.chain(bands, [None]):
         if band is not None:
             held = band if held is None else np.concatenate([held, band], axis=1)
@@ -28,10 +34,16 @@ def in_context(bands: Iterable[np.ndarray], margin: int) -> Iterator[tuple[np.nd
 
 @dataclass(frozen=True)
 class BlobTable:
-    """What is known of n blobs, in raster order of their first pixel.
+    """A table of n blobs, in raster order of their first pixels.
 
-    `pixels` (n, 2) int64, row and column as `lcfcn.blobs.blob_points` gives them; `scores` (n,) float64, the mean
-    probability over the blob; `areas` (n,) int64, pixels.
+    Attributes
+    ----------
+    pixels : (n, 2) int64 ndarray
+        Row and column of each blob's point; see `lcfcn.components.blob_points`.
+    scores : (n,) float64 ndarray
+        Mean probability over the blob.
+    areas : (n,) int64 ndarray
+        Number of pixels.
     """
 
     pixels: np.ndarray
@@ -40,21 +52,21 @@ class BlobTable:
 
 
 class BandBlobs:
-    """Blobs of one class: add all bands from top to bottom, then show their masks again to `table`.
+    """The blobs of one class. Add all bands from top to bottom, and then pass the same masks to `table`.
 
-    A blob's point needs its centroid, which is known at the end only: so the masks are looked at twice, and nothing
-    larger than a band is kept.
+    The point of a blob depends on its centroid, which is known after the last band only. So the masks are needed
+    twice, and nothing larger than a band is kept in between.
     """
 
     def __init__(self) -> None:
-        self._sums: list[np.ndarray] = []  # (4, n): area, rows, columns and probabilities of each band's pieces
-        self._joints: list[np.ndarray] = []  # (m, 2): pieces that touch over the border of two bands
+        self._sums: list[np.ndarray] = []  # (4, n) of each band: area, and sums of rows, columns and probabilities
+        self._joints: list[np.ndarray] = []  # (m, 2) of each border: pairs of pieces that touch across it
         self._n_pieces = 0
         self._height = 0
         self._last_row = np.zeros(0, dtype=np.int64)
 
     def add(self, mask: np.ndarray, probs: np.ndarray) -> None:
-        """Add the next band: (h, W) bool, and (h, W) float probabilities of the class."""
+        """Add the next band: its mask, (h, W) bool, and the probabilities of the class, (h, W) float."""
         pieces = _Pieces(mask, self._height, self._n_pieces)
         if self._height:
             self._joints.append(_touching(self._last_row, pieces.row(0)))
@@ -64,7 +76,7 @@ class BandBlobs:
         self._height += len(mask)
 
     def table(self, masks: Iterable[np.ndarray]) -> BlobTable:
-        """The blobs, from the same masks as were added, band by band."""
+        """Return the table of all blobs. `masks` are those that were added, band by band."""
         of_piece = self._blob_of_piece()
         pieces_sums = np.concatenate(self._sums, axis=1)
         n_blobs = int(of_piece.max(initial=-1)) + 1
@@ -77,7 +89,7 @@ class BandBlobs:
             pieces = _Pieces(mask, top, first)
             blob = of_piece[pieces.numbers]
             distance = (pieces.rows - centre_row[blob]) ** 2 + (pieces.cols - centre_col[blob]) ** 2
-            # Stable, so that of equally near pixels the first in raster order leads.
+            # The sort is stable, so the first of equally near pixels in raster order is taken.
             order = np.lexsort((distance, blob))
             chosen = order[np.unique(blob[order], return_index=True)[1]]
             chosen = chosen[distance[chosen] < best[blob[chosen]]]
@@ -87,7 +99,7 @@ class BandBlobs:
         return BlobTable(pixels, scores, areas.astype(np.int64))
 
     def _blob_of_piece(self) -> np.ndarray:
-        """(pieces,) int64: the blob of each piece, numbered in the order of their first pieces."""
+        """Return the blob of each piece, (pieces,) int64. Blobs are numbered in the order of their first pieces."""
         if not self._n_pieces:
             return np.zeros(0, dtype=np.int64)
         one, other = np.concatenate([*self._joints, np.zeros((0, 2), dtype=np.int64)]).T
@@ -101,7 +113,7 @@ class BandBlobs:
 
 
 class _Pieces:
-    """What lies of the blobs in one band: number of its piece (from `first`), row and column of each pixel."""
+    """The pieces of blobs in one band: the number of the piece (from `first`), row and column of each pixel."""
 
     def __init__(self, mask: np.ndarray, top: int, first: int) -> None:
         self._labels = label_blobs(mask)
@@ -114,18 +126,18 @@ class _Pieces:
         self.numbers = self._local + first
 
     def row(self, index: int) -> np.ndarray:
-        """(W,) numbers along one row, -1 where there is none."""
+        """Return the numbers of the pieces along one row, (W,), -1 where there is none."""
         labels = self._labels[index].astype(np.int64)
         return np.where(labels > 0, labels - 1 + self._first, -1)
 
     def sums(self, probs: np.ndarray) -> np.ndarray:
-        """(4, n): pixels, and sums of rows, columns and probabilities."""
+        """Return for each piece its area, and the sums of its rows, columns and probabilities, (4, n)."""
         weights = (None, self.rows, self.cols, probs[self._in_band])
         return np.stack([np.bincount(self._local, values, self.n) for values in weights])
 
 
 def _touching(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """(m, 2) pairs of pieces of two neighbouring rows that touch, also by a corner."""
+    """Return the pairs of pieces of two neighbouring rows that touch, at a side or a corner, (m, 2)."""
     reach = EIGHT_NEIGHBOURS.shape[1] // 2
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for shift in range(-reach, reach + 1):

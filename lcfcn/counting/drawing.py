@@ -1,4 +1,4 @@
-"""Draw what was found on an image."""
+"""Draw objects on an image: tinted blobs, points, and a caption."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from lcfcn.files import write_whole
 
 TRUE_COLOUR, PREDICTED_COLOUR = (255, 40, 40), (255, 225, 0)
 OVERLAY_SIDE = 2048
-"""The longest side of an overlay, in pixels."""
+"""Longest side of an overlay, in pixels."""
 MIN_SIDE = 320
-"""Smaller images are enlarged, so that markers and captions are legible."""
+"""Images whose longest side is shorter are enlarged, so that markers and captions are legible."""
 
 
 def overlay(image: np.ndarray, class_map: np.ndarray, xy: np.ndarray, caption: str) -> np.ndarray:
-    """Draw the image with its blobs tinted, its points marked, and the caption above.
+    """Draw an image with tinted blobs, marked points, and a caption above it.
 
     Parameters
     ----------
@@ -28,11 +28,12 @@ def overlay(image: np.ndarray, class_map: np.ndarray, xy: np.ndarray, caption: s
     xy : (n, 2) float ndarray
         x and y of the points.
     caption : str
+        One line of text.
 
     Returns
     -------
     picture : (H', W', 3) uint8 ndarray
-        Of an image larger than `OVERLAY_SIDE`, every second (third, ...) pixel.
+        If the image is larger than `OVERLAY_SIDE`, it has every second (third, ...) pixel only.
     """
     step = -(-max(image.shape[:2]) // OVERLAY_SIDE)
     small = class_map[::step, ::step]
@@ -43,21 +44,21 @@ def overlay(image: np.ndarray, class_map: np.ndarray, xy: np.ndarray, caption: s
 
 
 def count_text(blobs: np.ndarray) -> str:
-    """How many blobs each class of a (K, H, W) label image has."""
+    """Return the number of blobs in each class of a (K, H, W) label image, such as "3 + 5"."""
     return " + ".join(str(int(plane.max(initial=0))) for plane in blobs)
 
 
 def blob_overlay(image: np.ndarray, blobs: np.ndarray) -> np.ndarray:
-    """The image with each blob tinted in a colour of its own and outlined."""
+    """Return the image with each blob of a (K, H, W) label image outlined, and tinted in a colour of its own."""
     merged = np.where(blobs > 0, blobs + np.cumsum([0, *blobs.max(axis=(1, 2))])[:-1, None, None], 0).max(axis=0)
     colours = label2rgb(merged, image, bg_label=0, alpha=0.45, saturation=1)
-    tinted = np.where(merged[..., None] > 0, colours, image / 255)  # label2rgb darkens the background too
+    tinted = np.where(merged[..., None] > 0, colours, image / 255)  # label2rgb also darkens the background
     tinted[find_boundaries(merged, mode="inner")] = 1
     return (tinted * 255).astype(np.uint8)
 
 
 def marked(image: np.ndarray, point_list: np.ndarray, colour: tuple[int, int, int], caption: str) -> np.ndarray:
-    """The image with a ringed dot at each (row, col) and a caption."""
+    """Return the image with a ringed dot at each (row, col) and a caption."""
     factor = scale_factor(image.shape)
     canvas = Image.fromarray(enlarged(image))
     draw = ImageDraw.Draw(canvas)
@@ -69,23 +70,23 @@ def marked(image: np.ndarray, point_list: np.ndarray, colour: tuple[int, int, in
 
 
 def predicted_points(blobs: np.ndarray) -> np.ndarray:
-    """(n, 2) pixel centres of the points of a (K, H, W) label image."""
+    """Return the points of a (K, H, W) label image as (n, 2) rows and columns of pixel centres."""
     return np.concatenate([blob_points(plane) for plane in blobs]) + 0.5
 
 
 def scale_factor(shape: tuple[int, ...]) -> int:
-    """How often an image of this shape is enlarged."""
+    """Return the factor by which an image of this shape is enlarged."""
     return max(1, -(-MIN_SIDE // max(shape[:2])))
 
 
 def enlarged(image: np.ndarray) -> np.ndarray:
-    """A small image with each pixel repeated."""
+    """Return a small image with each pixel repeated; see `scale_factor`."""
     factor = scale_factor(image.shape)
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def captioned(image: np.ndarray, caption: str) -> np.ndarray:
-    """The image with a strip above that carries the caption."""
+    """Return the image with a caption on a dark strip above it."""
     height = max(24, image.shape[0] // 14)
     canvas = Image.new("RGB", (image.shape[1], image.shape[0] + height), (20, 20, 20))
     canvas.paste(Image.fromarray(image), (0, height))

@@ -1,7 +1,12 @@
-"""Predicted points as files that annotation tools open, so that a person corrects them and trains again.
+"""Write predicted points as files that annotation tools open, to correct them there and train again.
 
-Coordinates are x, y in pixels, (0, 0) the top-left corner of the first pixel, as in all three tools. Sources: QuPath's
-"Exporting annotations" and RFC 7946; `labelme/label_file.py` of labelme 5; CVAT's "CVAT for images 1.1".
+The input is points in pixels, (0, 0) at the top-left corner of the first pixel, as all three tools have them. The
+output is the bytes of a file.
+
+References
+----------
+QuPath: "Exporting annotations" in its documentation, and RFC 7946. labelme: `labelme/label_file.py` of labelme 5.
+CVAT: "CVAT for images 1.1" in its documentation.
 """
 
 import json
@@ -15,12 +20,12 @@ from lcfcn.errors import UserError
 Points = list[tuple[float, float, str]]
 """(x, y, name of the class) of each object."""
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 can't hold."""
+"""The characters that XML 1.0 does not allow."""
 
 
 @dataclass(frozen=True)
 class ImagePoints:
-    """One image for `cvat_xml`: its name (posix, relative), its size (height, width) and its points."""
+    """An image for `cvat_xml`: its name (a relative posix path), its size (height, width) and its points."""
 
     name: str
     size: tuple[int, int]
@@ -28,7 +33,7 @@ class ImagePoints:
 
 
 def qupath_geojson(points: Points) -> bytes:
-    """A GeoJSON FeatureCollection of point annotations, for QuPath's File > Import objects."""
+    """Return a GeoJSON FeatureCollection of point annotations, for QuPath's File > Import objects."""
     features = [
         {
             "type": "Feature",
@@ -41,7 +46,7 @@ def qupath_geojson(points: Points) -> bytes:
 
 
 def labelme_json(points: Points, image_path: str, size: tuple[int, int]) -> bytes:
-    """A labelme 5 file; `image_path` leads from the file's folder to the image, `size` is (height, width)."""
+    """Return a labelme 5 file. `image_path` leads from the file's folder to the image; `size` is (height, width)."""
     shapes = [
         {
             "label": name,
@@ -59,13 +64,14 @@ def labelme_json(points: Points, image_path: str, size: tuple[int, int]) -> byte
 
 
 def cvat_xml(images: Sequence[ImagePoints], class_names: Iterable[str]) -> bytes:
-    """A file of "CVAT for images 1.1", one <points> an object; CVAT finds the images by their names, and its task needs
-    labels of the classes' names.
+    """Return a file of "CVAT for images 1.1" with one `<points>` per object.
+
+    CVAT finds the images by their names. The CVAT task must have labels with the names of the classes.
 
     Raises
     ------
     UserError
-        If a name holds a character that XML can't.
+        If a name has a character that XML does not allow.
     """
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
@@ -90,7 +96,7 @@ def cvat_xml(images: Sequence[ImagePoints], class_names: Iterable[str]) -> bytes
 
 
 def check_xml(text: str) -> str:
-    """The text itself; UserError if XML can't hold it."""
+    """Return the text; raise `UserError` if it has a character that XML does not allow."""
     if NOT_IN_XML.search(text):
         raise UserError(f"{text!r} has a character that XML can't hold: rename it, or leave out --export cvat")
     return text

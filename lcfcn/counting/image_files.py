@@ -1,9 +1,11 @@
-"""Image files: the one place where they are read, whatever the format.
+"""Read image files of any format: JPEG, PNG, BMP, TIFF and DICOM. All image files are read here.
 
-Each reader opens a file by what it contains, not by its name, and gives its size before anything is decoded. Pillow's
-own limit of pixels stands in `Image.open` and is a global that other code may need: here the file classes that it
-would choose are called directly, so that the limit is `max_pixels` and nothing global changes. It also leaves out
-formats whose reading starts another program (EPS).
+The format is recognised by the content of a file, not by its name. A reader returns the size from the header before it
+decodes anything, so that files above `max_pixels` are refused.
+
+Pillow's `Image.open` has a global limit of pixels, which other code may rely on. So it is not called here. The classes
+that it would choose are called directly, and nothing global changes. This also excludes formats whose reader starts
+another program (EPS).
 """
 
 import logging
@@ -24,24 +26,32 @@ from lcfcn.counting.defaults import MAX_PIXELS
 from lcfcn.errors import UserError, one_line
 
 STRETCH = (0.1, 99.9)
-"""The percentiles that become black and white where a file has more than 8 bits."""
+"""The percentiles that become black and white if a file has more than 8 bits."""
 
-_MAX_BYTES = 8 * MAX_PIXELS  # of all channels as stored: a file may claim thousands of them
-_BAND = 2**24  # pixels that are converted at a time
-_SAMPLE = 2**24  # values from which the percentiles are taken
+_MAX_BYTES = 8 * MAX_PIXELS  # of all channels as stored, because a file may claim thousands of channels
+_BAND = 2**24  # number of pixels that are converted at a time
+_SAMPLE = 2**24  # number of values for the percentiles
 _ORIENTATION = 274  # the tag of EXIF and TIFF
 
 
 class ImageError(UserError):
-    """An image file that cannot be read, told in one line that names it."""
+    """An image file cannot be read. The message is one line with its path."""
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file whose header was read.
+    """A file whose header has been read.
 
-    `height` and `width` as stored; `orientation` 1 to 8, as EXIF counts; `pixels()` decodes (H, W, 3) uint8 by the
-    rules of `read_image`, and `values()` what the file holds, neither turned.
+    Attributes
+    ----------
+    height, width : int
+        As stored.
+    orientation : int
+        1 to 8, as in EXIF.
+    pixels : callable
+        Decodes (H, W, 3) uint8 pixels by the rules of `read_image`, not turned.
+    values : callable
+        Decodes the values that the file holds, not turned.
     """
 
     height: int
@@ -52,31 +62,31 @@ class _Opened:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width as they are looked at."""
+        """Height and width after the image has been turned."""
         return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
 
 
 def read_image(path: str | Path, *, frame: int = 0, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """An image file as it is looked at.
+    """Read an image file as an 8-bit RGB image, as a viewer shows it.
 
-    JPEG, PNG, BMP, TIFF and DICOM are recognised by content.
+    JPEG, PNG, BMP, TIFF and DICOM are recognised by their content.
 
-    - EXIF's (and TIFF's) orientation is applied; colour profiles are not.
-    - 8 bits stay as they are. More bits and floats are stretched so that the 0.1 and 99.9 percentiles are black and
-      white (of images above 16 million pixels, of evenly spread ones): RGB as a whole, other channels each by itself.
-      If both are equal, least and greatest value take their place. NaN is black.
-    - One channel becomes three equal ones, two become red and green, of more than three the first three are taken.
-      Transparent pixels lie on white, as on a page.
-    - DICOM: modality table or rescaling, then the first window or table of values of interest where there is one, and
-      the percentiles where not; MONOCHROME1 is inverted; palettes and YBR become RGB.
+    - The orientation of EXIF and TIFF is applied. Colour profiles are not.
+    - 8-bit values stay as they are. Other values are stretched: the 0.1 and 99.9 percentiles become black and white.
+      RGB is stretched as a whole, and other channels one by one. If both percentiles are equal, the least and the
+      greatest value take their place. NaN becomes black. Large images use a sample of at most 16 million values.
+    - One channel becomes grey, two become red and green, and of more than three the first three are used. Transparent
+      pixels are drawn on white.
+    - DICOM: the modality table or rescaling is applied, and then the first window or table of values of interest. If
+      there is none, the percentiles are used. MONOCHROME1 is inverted. Palettes and YBR become RGB.
 
     Parameters
     ----------
     path : str or Path
     frame : int
-        Page of a TIFF, or frame of a DICOM file, from 0. Other formats have one.
+        Page of a TIFF file, or frame of a DICOM file, from 0. Other formats have one.
     max_pixels : int
-        A header that claims more is refused before anything is decoded.
+        A file with more pixels is refused before it is decoded.
 
     Returns
     -------
@@ -86,14 +96,19 @@ def read_image(path: str | Path, *, frame: int = 0, max_pixels: int = MAX_PIXELS
     Raises
     ------
     ImageError
-        If the file is missing, damaged, too large or of another kind.
+        If the file is missing, damaged, too large, or of another format.
     """
     return _read(Path(path), frame, max_pixels, "pixels")
 
 
 def read_values(path: str | Path, *, frame: int = 0, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """(H, W) or (H, W, C) values of any type as a file holds them, turned as `read_image` turns them: for masks, whose
-    values are numbers of objects. Of a palette the indices. Takes and raises what `read_image` does.
+    """Read the values of a file without any change, for masks whose values are the numbers of objects.
+
+    The parameters and errors are those of `read_image`, and the orientation is applied too. A palette gives indices.
+
+    Returns
+    -------
+    values : (H, W) or (H, W, C) ndarray of any type
     """
     return _read(Path(path), frame, max_pixels, "values")
 
@@ -111,19 +126,19 @@ def _read(path: Path, frame: int, max_pixels: int, what: str) -> np.ndarray:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of the image that `read_image` gives, from the header alone; raises ImageError as it does."""
+    """Return height and width of the image that `read_image` returns, from the header alone; it raises the same."""
     path = Path(path)
     with _told_in_one_line(path), _open(path, 0) as opened:
         return opened.size
 
 
 def image_of_array(values: np.ndarray) -> np.ndarray:
-    """Turn an array into an image by the rules of `read_image`.
+    """Turn an array into an 8-bit RGB image by the rules of `read_image`.
 
     Parameters
     ----------
     values : (H, W) or (H, W, C) ndarray
-        Numbers of any type. uint8 stays as it is, other values are stretched.
+        Numbers of any type. uint8 values stay as they are; other values are stretched.
 
     Returns
     -------
@@ -132,7 +147,7 @@ def image_of_array(values: np.ndarray) -> np.ndarray:
     Raises
     ------
     ImageError
-        If the array has another shape or holds no numbers.
+        If the array has another shape, or no numbers.
     """
     if values.ndim not in (2, 3) or 0 in values.shape or values.dtype.kind not in "buif":
         raise ImageError(
@@ -149,7 +164,7 @@ def image_of_array(values: np.ndarray) -> np.ndarray:
 
 
 def image_of_pillow(image: Image.Image) -> np.ndarray:
-    """Turn a PIL image into an (H, W, 3) uint8 image by the rules of `read_image`: turned as EXIF says, on white."""
+    """Turn a PIL image into an (H, W, 3) uint8 image by the rules of `read_image`, with the orientation of EXIF."""
     with _told_in_one_line("the PIL image"):
         turned = ImageOps.exif_transpose(image)
         if turned.mode in ("I", "F") or turned.mode.startswith("I;16"):
@@ -164,14 +179,14 @@ def _told_in_one_line(path: str | Path) -> Iterator[None]:
             yield
     except ImageError:
         raise
-    except Exception as error:  # each library, and zlib and struct below them, raises types of its own
+    except Exception as error:  # each library, and zlib and struct below them, has errors of its own
         reason = getattr(error, "strerror", None) or one_line(error)[:160] or type(error).__name__
         raise ImageError(f"{path} cannot be read as an image ({reason}): fetch or convert it again") from None
 
 
 @contextmanager
 def _without_remarks() -> Iterator[None]:
-    """The libraries warn and log of oddities in files that they can read, and log what they raise too."""
+    """Silence the warnings and logs of the image libraries, about oddities in files that they can read."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -183,12 +198,12 @@ def _without_remarks() -> Iterator[None]:
 
 
 def _open(path: Path, frame: int) -> AbstractContextManager[_Opened]:
-    """The reader for what the file contains."""
+    """Open a file with the reader for its content."""
     if not path.is_file():
         raise ImageError(f"{path} is {'no file' if path.exists() else 'missing'}; expected an image: check the path")
     with path.open("rb") as file:
         start = file.read(132)
-    if start[128:] == b"DICM":  # what stands before is free, and some write the beginning of a TIFF there
+    if start[128:] == b"DICM":  # the 128 bytes before are free, and some programs write the start of a TIFF there
         return _open_dicom(path, frame)
     if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return _open_tiff(path, frame)
@@ -211,7 +226,7 @@ def _check_frame(path: Path, frame: int, n_frames: int) -> None:
 
 
 def _oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels as they are looked at: EXIF 2.32, table 6, says where row 0 and column 0 as stored belong."""
+    """Turn stored pixels upright. EXIF 2.32, table 6, defines where the stored row 0 and column 0 belong."""
     if orientation >= 5:  # rows are columns
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -225,10 +240,10 @@ def _oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _to_rgb(values: np.ndarray, *, jointly: bool = False, alpha: str | None = None) -> np.ndarray:
-    """(H, W[, C]) values to (H, W, 3) uint8 by the rules of `read_image`.
+    """Turn (H, W[, C]) values into (H, W, 3) uint8 by the rules of `read_image`.
 
-    `jointly` stretches all channels alike. `alpha` says that the last channel is the opacity, and whether the colours
-    are multiplied by it already: 'associated' or 'unassociated'.
+    `jointly` stretches all channels alike. With `alpha` the last channel is the opacity. It is "associated" if the
+    colours are already multiplied by it, else "unassociated".
     """
     if values.dtype.kind not in "buif":
         raise ValueError(f"its values are of the type {values.dtype}")
@@ -249,7 +264,7 @@ def _to_rgb(values: np.ndarray, *, jointly: bool = False, alpha: str | None = No
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:
-    """What becomes black and white."""
+    """Return the values that become black and white."""
     if values.dtype.kind == "b":
         return 0.0, 1.0
     if values.dtype == np.uint8:
@@ -280,7 +295,7 @@ def _lay_on_white(rgb: np.ndarray, alpha: np.ndarray, *, multiplied: bool) -> No
 
 
 def _bands(height: int, width: int) -> Iterator[slice]:
-    """Rows that are worked on at a time, so that a large image needs no second copy in a wider type."""
+    """Yield slices of rows to convert at a time, so that a large image needs no second copy in a wider type."""
     step = max(1, _BAND // max(width, 1))
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
@@ -305,7 +320,7 @@ def _open_by_pillow(path: Path, frame: int, image_class: type[ImageFile.ImageFil
 
 
 def _exif_orientation(image: ImageFile.ImageFile) -> int:
-    """1 to 8, and 1 for an EXIF block that is damaged. What a PNG has behind its pixels is not looked for."""
+    """Return 1 to 8, and 1 if the EXIF block is damaged. An EXIF block after the pixels of a PNG is not read."""
     exif = Image.Exif()
     try:
         exif.load(image.info.get("exif", b""))
@@ -316,7 +331,7 @@ def _exif_orientation(image: ImageFile.ImageFile) -> int:
 
 
 def _pillow_pixels(image: Image.Image) -> np.ndarray:
-    """Converted in bands: Pillow's own conversion to an array holds three copies of the image."""
+    """Convert an image in bands. Pillow's own conversion to an array holds three copies of the image."""
     image.load()
     mode = "RGBA" if image.has_transparency_data else "RGB"
     rgb = np.empty((image.height, image.width, 3), dtype=np.uint8)
@@ -373,7 +388,7 @@ def _tiff_pixels(page: tifffile.TiffPage) -> np.ndarray:
 
 def _check_tiff_layout(page: tifffile.TiffPage) -> None:
     known = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE", "YCBCR")
-    is_jpeg = page.compression in (6, 7, 34892)  # whose decoder gives RGB
+    is_jpeg = page.compression in (6, 7, 34892)  # its decoder returns RGB
     if page.photometric.name not in known or (page.photometric.name == "YCBCR" and not is_jpeg):
         raise ValueError(f"its colours are stored as {page.photometric.name}; save it as RGB")
     if page.axes not in ("YX", "YXS", "SYX"):
@@ -383,7 +398,7 @@ def _check_tiff_layout(page: tifffile.TiffPage) -> None:
 
 
 def _palette(colormap: np.ndarray) -> np.ndarray:
-    """(n, 3) uint8 colours of a (3, n) uint16 map; some programs write 8 bits into its 16, as libtiff knows too."""
+    """Return the (n, 3) uint8 colours of a (3, n) uint16 map. Some programs write 8-bit values into it."""
     return (colormap >> 8 if colormap.max() > 255 else colormap).astype(np.uint8).T
 
 
@@ -417,7 +432,7 @@ def _dicom_pixels(path: Path, header: pydicom.Dataset, frame: int) -> np.ndarray
 
 
 def _lift_frame_values(header: pydicom.Dataset, frame: int) -> None:
-    """Put window and rescaling of an enhanced multi-frame image (PS3.3 C.7.6.16) where pydicom looks for them."""
+    """Copy window and rescaling of an enhanced multi-frame image (PS3.3 C.7.6.16) to where pydicom reads them."""
     for groups, index in (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)):
         for part in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
             if header.get(groups) and header[groups][index].get(part):
@@ -425,16 +440,19 @@ def _lift_frame_values(header: pydicom.Dataset, frame: int) -> None:
 
 
 def _windowed(values: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
-    """Grey values by the window or table of values of interest as uint8; without one, values to be stretched."""
+    """Apply the window or table of values of interest, and return uint8.
+
+    If the file has none, return values that `_to_rgb` will stretch.
+    """
     if header.get("VOILUTSequence"):
         bits = header.VOILUTSequence[0].LUTDescriptor[2]
         return _stretched(apply_voi_lut(values, header), 0, 2**bits - 1)
     if header.get("WindowWidth") is None or header.get("WindowCenter") is None:
-        # Fewer than 8 bits in a byte, such as a mask, are not 8 bits.
+        # Values of fewer than 8 bits, such as a mask, must be stretched. As uint8 they would stay as they are.
         return values.astype(np.float32) if header.get("BitsStored", 8) < 8 else values
     try:
         with np.errstate(over="ignore"):
-            # What pydicom makes of black and white depends on bits, sign and rescaling: ask it.
+            # pydicom's values for black and white depend on bits, sign and rescaling. So compute them with it.
             low, high = apply_voi_lut(np.array([-1e300, 1e300]), header)
             return _stretched(apply_voi_lut(values, header), low, high)
     except ValueError:  # a window of no width or of an unknown function

@@ -1,1 +1,1 @@
-"""The networks, as plain `torch.nn.Module`s: (N, 3, H, W) images to (N, C, H, W) logits of the same size."""
+"""Networks, as plain `torch.nn.Module`s: from images (N, 3, H, W) to logits (N, C, H, W) of the same size."""

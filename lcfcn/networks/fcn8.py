@@ -1,4 +1,9 @@
-"""The FCN8 decoder over a trunk that gives maps at strides 8, 16 and 32 (and 4)."""
+"""The FCN8 decoder: it scores the trunk's maps at strides 8, 16 and 32 (and 4), and adds the scores up.
+
+References
+----------
+Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015.
+"""
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -7,7 +12,7 @@ from lcfcn.networks.trunk import Trunk, TrunkNetwork
 
 
 class FCN8(TrunkNetwork):
-    """Score the trunk's maps by 1x1 convolutions and add them up from coarse to fine (Long et al., CVPR 2015).
+    """Score the trunk's maps by 1x1 convolutions, and add the scores up from coarse to fine.
 
     Parameters
     ----------
@@ -27,16 +32,16 @@ class FCN8(TrunkNetwork):
         self.train()
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) images to (N, C, H, W) logits."""
+        """Return logits (N, C, H, W) of images (N, 3, H, W)."""
         return _resize(self.merge(self.scores(images)), images)
 
     def scores(self, images: Tensor) -> dict[int, Tensor]:
-        """(N, 3, H, W) images to scores (N, C, ceil(H / stride), ceil(W / stride)) by stride, not yet added up."""
+        """Return the scores of each stride, (N, C, ceil(H / stride), ceil(W / stride)), not yet added up."""
         maps = self.maps(images)
         return {s: getattr(self, f"score_{s}s")(maps[s]) for s in self.trunk_strides}
 
     def merge(self, scores: dict[int, Tensor]) -> Tensor:
-        """Add up scores from coarse to fine: (N, C, h, w) logits of the finest stride."""
+        """Add up the scores from coarse to fine, and return logits (N, C, h, w) at the finest stride."""
         *finer, coarsest = sorted(scores)
         logits = scores[coarsest]
         for stride in reversed(finer):

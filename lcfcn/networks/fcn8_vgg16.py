@@ -1,22 +1,27 @@
-"""FCN8s on VGG16 (Long et al., "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015)."""
+"""FCN8s on VGG16, the network of the authors' code, with the layer names of published checkpoints.
+
+References
+----------
+Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015.
+"""
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
-"""Convolutions and channels of VGG16's five stages."""
+"""Number of convolutions and of channels in each of VGG16's five stages."""
 
 
 class FCN8VGG16(nn.Module):
-    """FCN8s with the parameter names of published checkpoints.
+    """FCN8s on VGG16: three score maps (strides 8, 16, 32), enlarged by learned bilinear filters and added up.
 
     Parameters
     ----------
     n_outputs : int
         Channels of the logits.
     fc_channels : int
-        Channels of fc6 and fc7; published checkpoints have 4096.
+        Channels of fc6 and fc7. Published checkpoints have 4096.
     """
 
     def __init__(self, n_outputs: int, fc_channels: int = 4096) -> None:
@@ -24,7 +29,7 @@ class FCN8VGG16(nn.Module):
         channels = 3
         for stage, (depth, width) in enumerate(STAGES, start=1):
             for conv in range(1, depth + 1):
-                # The wide border keeps the unpadded fc6 inside its map, however small the image.
+                # fc6 is a 7x7 convolution without padding. The wide border leaves it enough pixels in any image.
                 padding = 100 if (stage, conv) == (1, 1) else 1
                 setattr(self, f"conv{stage}_{conv}", nn.Conv2d(channels, width, 3, padding=padding))
                 channels = width
@@ -41,7 +46,7 @@ class FCN8VGG16(nn.Module):
         self.upscore8 = _bilinear(nn.ConvTranspose2d(n_outputs, n_outputs, 16, stride=8, bias=False))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) images to (N, C, H, W) logits."""
+        """Return logits (N, C, H, W) of images (N, 3, H, W)."""
         pools = []
         x = images
         for stage, (depth, _) in enumerate(STAGES, start=1):
@@ -58,13 +63,13 @@ class FCN8VGG16(nn.Module):
 
 
 def vgg16_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename torchvision's VGG16: its 13 convolutions, and where they are there fc6 and fc7 as convolutions."""
+    """Rename the tensors of torchvision's VGG16: its 13 convolutions, and fc6 and fc7 if the file has them."""
     ours, index = {"classifier.0": "fc6", "classifier.3": "fc7"}, 0
     for stage, (depth, _) in enumerate(STAGES, start=1):
         for conv in range(1, depth + 1):
             ours[f"features.{index}"] = f"conv{stage}_{conv}"
-            index += 2  # a ReLU follows each convolution,
-        index += 1  # and a pool each stage
+            index += 2  # a ReLU follows each convolution
+        index += 1  # a pool follows each stage
     renamed = {}
     for name, value in state.items():
         layer, _, kind = name.rpartition(".")
@@ -72,7 +77,7 @@ def vgg16_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
             renamed[f"{ours[layer]}.{kind}"] = value
     for name, size in (("fc6.weight", 7), ("fc7.weight", 1)):
         weight = renamed.get(name)
-        # One of another shape is left for the loader to refuse by name.
+        # A weight of another shape stays as it is. The loader names it in its error.
         if weight is not None and weight.ndim == 2 and weight.shape[1] % size**2 == 0:
             renamed[name] = weight.unflatten(1, (-1, size, size))  # (4096, n) to (4096, channels, k, k)
     return renamed
@@ -84,7 +89,7 @@ def _crop(x: Tensor, offset: int, like: Tensor) -> Tensor:
 
 
 def _keep_scale(layer: nn.Module) -> None:
-    """Start a convolution so that the scale of what passes it and its ReLU stays (He et al., ICCV 2015)."""
+    """Initialise a convolution so that it and its ReLU keep the scale of their input (He et al., ICCV 2015)."""
     if isinstance(layer, nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.zeros_(layer.bias)
@@ -97,7 +102,7 @@ def _zeros(conv: nn.Conv2d) -> nn.Conv2d:
 
 
 def _bilinear(conv: nn.ConvTranspose2d) -> nn.ConvTranspose2d:
-    """Make a transposed convolution enlarge each channel by itself, bilinearly."""
+    """Initialise a transposed convolution as bilinear enlargement of each channel."""
     size = conv.kernel_size[0]
     factor = (size + 1) // 2
     centre = factor - 1 if size % 2 else factor - 0.5

@@ -1,4 +1,9 @@
-"""A light feature pyramid over a trunk that gives maps at strides up to 32."""
+"""A light feature pyramid as a decoder, over a trunk with maps at strides up to 32.
+
+References
+----------
+Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017, section 3.
+"""
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -11,11 +16,10 @@ WIDTH = 64
 
 
 class FPN(TrunkNetwork):
-    """Bring the trunk's maps to one width and add them up from coarse to fine (Lin et al., CVPR 2017, section 3).
+    """Bring the trunk's maps to the same number of channels, add them up from coarse to fine, and score the sum.
 
-    Unlike FCN8 it adds up features, not scores, and smooths each sum by a 3x3 convolution, so that a fine map can
-    correct what a coarse one says. It enlarges by whole factors from a fixed grid: what a place becomes does not depend
-    on the size of the image.
+    FCN8 adds up scores. The pyramid adds up features, and a 3x3 convolution follows each sum, so a fine map can correct
+    a coarse one. Maps are enlarged by whole factors, so the logits of a place do not depend on the size of the image.
 
     Parameters
     ----------
@@ -40,7 +44,7 @@ class FPN(TrunkNetwork):
         self.train()
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) images to (N, C, H, W) logits."""
+        """Return logits (N, C, H, W) of images (N, 3, H, W)."""
         maps = self.maps(images)
         *finer, coarsest = self.trunk_strides
         x = self.decoder[f"lateral_{coarsest}s"](maps[coarsest])
@@ -50,7 +54,7 @@ class FPN(TrunkNetwork):
         return _enlarged(self._scores(x), self.trunk_strides[0], images, "bilinear")
 
     def _scores(self, x: Tensor) -> Tensor:
-        """The last layer in its own precision: neighbours are told apart by hundredths of a logit."""
+        """Apply the last layer in the precision of its weights: neighbours may differ by hundredths of a logit."""
         if x.dtype == self.score.weight.dtype:
             return self.score(x)
         with torch.autocast(x.device.type, enabled=False):
@@ -58,6 +62,6 @@ class FPN(TrunkNetwork):
 
 
 def _enlarged(x: Tensor, factor: int, like: Tensor, mode: str) -> Tensor:
-    """`x` so many times as high and wide, cut to the size of `like`."""
+    """Enlarge `x` by a whole factor, and cut it to the size of `like`."""
     height, width = like.shape[-2:]
     return x if factor == 1 else F.interpolate(x, scale_factor=factor, mode=mode)[..., :height, :width]

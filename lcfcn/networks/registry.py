@@ -1,4 +1,9 @@
-"""The networks by name."""
+"""Networks by name: `build_network` makes one, and `list_networks` lists the names.
+
+A name is a decoder and a trunk. The trunk is a classification network without its last layers, which gives maps at
+several strides. The decoder turns these maps into logits: `fcn8_...` adds up scores (`lcfcn.networks.fcn8`), and
+`fpn_...` adds up features (`lcfcn.networks.fpn`). `fcn8_vgg16` is the network of the authors' code.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +20,7 @@ from lcfcn.networks.timm_trunk import download_trunk, make_trunk, timm_maps, tim
 from lcfcn.networks.trunk import MOBILENET_ENDS, Trunk, TrunkNetwork, mobilenet_maps, resnet_maps
 
 TIMM, TIMM_TRUNK = "fpn_timm_", "timm_32s"
-"""How the name of a base begins whose trunk is timm's, and the attribute that holds the trunk."""
+"""The prefix of the networks whose trunk is one of timm's, and the attribute that holds the trunk."""
 RESNET_CHANNELS = {2: 64, 4: 64, 8: 128, 16: 256, 32: 512}
 MOBILENET_CHANNELS = {2: 16, 4: 24, 8: 32, 16: 96, 32: 320}
 
@@ -28,28 +33,46 @@ def build_network(
     freeze_batch_norm: bool | None = None,
     output_stride: int | None = None,
 ) -> nn.Module:
-    """Build a network: (N, 3, H, W) float images to (N, C, H, W) logits of the same size.
+    """Build a network that maps images (N, 3, H, W) to logits (N, C, H, W) of the same size.
+
+    Images are RGB. If the weights are pretrained, normalise the images as for these weights (ImageNet's mean and
+    deviation).
 
     Parameters
     ----------
     name : str
-        One of `BASES`, or `fpn_timm_` and the name of one of timm's trunks.
+        One of `list_networks()`, or `fpn_timm_NAME` for a feature pyramid over the trunk `NAME` of timm.
     n_classes : int
-        K kinds of objects: C = 1 for K = 1, else K + 1 with the background in channel 0.
+        Number K of kinds of objects. C = 1 for K = 1, else C = K + 1 with the background in channel 0.
     pretrained : str, optional
-        `'imagenet'`, the path of a state dict, or None.
+        `"imagenet"` downloads weights once. A path names a state dict: of the trunk with torchvision's or timm's names,
+        or of the whole network. By default the weights are random.
     freeze_batch_norm : bool, optional
-        Keep the statistics and the affine parameters of batch norm. By default as the authors do for ResNets; for
-        others if they are pretrained.
-    output_stride : 8, 4 or 2, optional
-        The finest of the trunk's maps that the decoder reads: finer ones for small objects. By default 8 for the FCN8
-        decoder, which takes 4 too, and 4 for the pyramid (`fpn_...`), which takes all three. Not for `fcn8_vgg16`.
+        Keep the statistics and the affine parameters of batch norm fixed. By default ResNets do, as in the authors'
+        code, and other trunks do if they are pretrained.
+    output_stride : {8, 4, 2}, optional
+        Stride of the finest map that the decoder reads. A smaller one helps with small objects and takes longer. The
+        FCN8 decoder takes 8 (default) and 4, and the pyramid 4 (default), 2 and 8; `fcn8_vgg16` takes 8 only.
+
+    Returns
+    -------
+    network : torch.nn.Module
 
     Raises
     ------
     ModelError
-        If the name or an option is unknown, or the weights are missing or do not fit.
+        If the name or an option is unknown, or the weights are missing or do not fit. It is a `UserError`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lcfcn import build_network
+    >>> network = build_network("fpn_mobilenet_v2", n_classes=2)
+    >>> network(torch.rand(1, 3, 64, 96)).shape
+    torch.Size([1, 3, 64, 96])
     """
+    if not isinstance(n_classes, int) or n_classes < 1:
+        raise ModelError(f"n_classes is {n_classes!r}; expected the number of kinds of objects, 1 or more")
     build = _find(name)
     default, *others = OUTPUT_STRIDES.get(name) or OUTPUT_STRIDES[name.partition("_")[0]]
     if output_stride not in (None, default, *others):
@@ -108,7 +131,7 @@ def _resnet(
 ) -> nn.Module:
     trunk = tv.get_model(f"resnet{depth}", weights=None)
     del trunk.fc
-    widening = 1 if depth < 50 else 4  # the bottleneck blocks of the deeper ones
+    widening = 1 if depth < 50 else 4  # deeper ResNets have bottleneck blocks, with four times as many channels
     channels = {stride: RESNET_CHANNELS[stride] * (widening if stride > 2 else 1) for stride in used_strides}
     frozen = freeze_batch_norm is not False
     network = decoder(Trunk(f"resnet{depth}_32s", trunk, resnet_maps, channels), n_outputs, frozen)
@@ -155,12 +178,12 @@ def _timm(
 
 
 def _trunk_names(trunk_name: str, unused: tuple[str, ...], state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's names as those of the trunk, without the layers that the trunk leaves out."""
+    """Turn torchvision's names into those of the network, without the layers that the trunk leaves out."""
     return {f"{trunk_name}.{name}": value for name, value in state.items() if not name.startswith(unused)}
 
 
 OUTPUT_STRIDES = {"fcn8_vgg16": (8,), "fcn8": (8, 4), "fpn": (4, 2, 8)}
-"""By decoder; the default comes first."""
+"""The strides that each decoder takes. The default comes first."""
 BASES: dict[str, Callable[..., nn.Module]] = {
     "fcn8_vgg16": _vgg16,
     "fcn8_resnet": partial(_resnet, FCN8, 50),

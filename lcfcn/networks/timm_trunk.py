@@ -1,4 +1,4 @@
-"""Trunks of timm (PyTorch Image Models), which is imported when one is asked for."""
+"""Trunks of timm (PyTorch Image Models). timm is imported only when one of them is built."""
 
 from types import ModuleType
 
@@ -13,12 +13,12 @@ def _timm() -> ModuleType:
     try:
         import timm
     except ImportError:
-        raise ModelError("this model.base needs timm, which is not installed: pip install -e '.[timm]'") from None
+        raise ModelError("this network needs timm, which is not installed: pip install 'lcfcn[timm]'") from None
     return timm
 
 
 def make_trunk(name: str) -> nn.Module:
-    """A trunk with random weights that gives its maps from fine to coarse; ModelError if timm has none of that name."""
+    """Return a trunk with random weights whose maps come from fine to coarse; raise `ModelError` if timm has none."""
     timm = _timm()
     try:
         return timm.create_model(name, features_only=True, pretrained=False)
@@ -31,7 +31,7 @@ def make_trunk(name: str) -> nn.Module:
 
 
 def trunk_channels(name: str, trunk: nn.Module, used_strides: tuple[int, ...]) -> dict[int, int]:
-    """Channels of the maps at the strides that a decoder reads; ModelError if the trunk lacks one of them."""
+    """Return the channels of the maps at these strides; raise `ModelError` if the trunk lacks one of them."""
     channels = dict(zip(trunk.feature_info.reduction(), trunk.feature_info.channels(), strict=True))
     missing = [str(stride) for stride in used_strides if stride not in channels]
     if missing:
@@ -43,9 +43,9 @@ def trunk_channels(name: str, trunk: nn.Module, used_strides: tuple[int, ...]) -
 
 
 def timm_maps(trunk: nn.Module, images: Tensor) -> dict[int, Tensor]:
-    """Maps of a trunk by stride, of images that are filled up to whole cells of the coarsest.
+    """Return a trunk's maps by stride. The images are padded to whole cells of the coarsest map.
 
-    Some trunks would leave out what is less than a whole cell, others would put their cells elsewhere.
+    Without padding, some trunks ignore the last pixels, and others shift their cells.
     """
     strides = trunk.feature_info.reduction()
     height, width = images.shape[-2:]
@@ -54,9 +54,9 @@ def timm_maps(trunk: nn.Module, images: Tensor) -> dict[int, Tensor]:
 
 
 def timm_names(attribute: str, trunk: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The names of a classifier's state dict as those of its trunk under an attribute, without what the trunk lacks.
+    """Turn the names of a classifier's state dict into those of its trunk under an attribute.
 
-    As a trunk some networks have `stages_0` where the classifier has `stages.0`.
+    Tensors that the trunk lacks are left out. Some trunks say `stages_0` where their classifier says `stages.0`.
     """
     own = trunk.state_dict()
     found = {(name if name in own else name.replace(".", "_", 1)): value for name, value in state.items()}
@@ -64,10 +64,10 @@ def timm_names(attribute: str, trunk: nn.Module, state: dict[str, Tensor]) -> di
 
 
 def download_trunk(name: str) -> dict[str, Tensor]:
-    """timm's weights, from its cache or its server; ModelError if neither has them."""
+    """Return timm's weights, from its cache or its server; raise `ModelError` if neither has them."""
     try:
         return _timm().create_model(name, features_only=True, pretrained=True).state_dict()
-    except (OSError, RuntimeError) as error:  # no route, or there are none
+    except (OSError, RuntimeError) as error:  # no connection, or no such weights
         raise ModelError(
             f"timm's weights of {name} could not be fetched ({one_line(error)[:200]}): {WAYS_OUT}"
         ) from None
