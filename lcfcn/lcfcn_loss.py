@@ -155,8 +155,9 @@ def compute_loss(
 
     Returns
     -------
-    loss, and terms
+    loss : () tensor, or (N,) with `reduction="none"`
         See `compute_lcfcn_loss`. Logarithms are not below -100, as in `torch.nn.functional.binary_cross_entropy`.
+    terms : dict of tensors with the shape of the loss, only if `return_terms`
 
     Raises
     ------

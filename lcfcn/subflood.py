@@ -15,8 +15,8 @@ group of markers alone would give a pixel:
    step 1. Each step leads to a lower level, so a few steps suffice.
 
 At height 0 there are no slots. Where water arrives without climbing, the order in which it touches the pixels decides.
-For these pixels alone the group's flood is run (`Lake`), as far as labels are asked for. Pixels of one height above 0
-keep the order in which the full flood took them.
+For these pixels alone the group's flood is run (`Lake`), as far as it is needed. Pixels of one height above 0 keep the
+order in which the full flood took them.
 
 The page "The loss explained" of the documentation has a worked example of 8x8 pixels.
 
@@ -92,7 +92,7 @@ class Tree(NamedTuple):
 
 
 class Lake(NamedTuple):
-    """The pixels that the group's water reaches without climbing, flooded breadth first as far as they are asked for.
+    """The pixels that the group's water reaches without climbing, flooded breadth first as far as needed.
 
     Attributes
     ----------

@@ -97,6 +97,15 @@ def read_image(path: str | Path, *, frame: int = 0, max_pixels: int = MAX_PIXELS
     ------
     ImageError
         If the file is missing, damaged, too large, or of another format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (3, 2), 128).save(f"{folder}/grey.png")
+    ...     read_image(f"{folder}/grey.png").shape
+    (2, 3, 3)
     """
     return _read(Path(path), frame, max_pixels, "pixels")
 
