@@ -196,9 +196,18 @@ def test_trancos_splits_names_and_places(tmp_path):
             "val": ["image-1-000003.jpg"],
             "test": ["image-1-000004.jpg"],
         }
+    root = root.rename(tmp_path / "any name")
+    assert get_dataset(TRANCOS, "val", tmp_path).names == ["image-1-000003.jpg"]
     meta = get_dataset(TRANCOS, "train", tmp_path)[1]["meta"]
     assert (meta["index"], meta["name"]) == (1, "image-1-000002.jpg")
     assert meta["path"] == str(root / "images" / "image-1-000002.jpg")
+
+
+def test_trancos_in_no_folder_and_in_several(tmp_path):
+    assert f"-d {tmp_path} holds no image_sets; expected the folder of TRANCOS" in refused(TRANCOS, tmp_path)
+    for name in ("a", "b"):
+        make_trancos(tmp_path / name)
+    assert "holds several folders with image_sets, a and b; expected" in refused(TRANCOS, tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", "dots.png", "mask.mat", ".txt"])
@@ -463,7 +472,7 @@ def test_shanghai_damaged_truth(tmp_path):
         scipy.io.savemat(path, contents)
         assert f"{path} has no points" in damaged(dataset)
     save_heads(path, [(1, 2), (3, 4)], n=3)
-    assert f"{path} says 3 heads and lists 2" in damaged(dataset)
+    assert f"{path} claims 3 heads and lists 2" in damaged(dataset)
     save_heads(path, [(1, 2), (np.nan, 4)])
     assert str(path) in damaged(dataset)
     with pytest.raises(DataError, match="GT_IMG_1.mat"):

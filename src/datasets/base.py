@@ -1,4 +1,4 @@
-"""What all data sets share: one sample, whatever the format of the files."""
+"""The base of all data sets: they turn files of any format into the same sample."""
 
 import os
 from collections import Counter
@@ -21,8 +21,16 @@ from src.readers.errors import DataError
 class Record:
     """One image as a reader found it.
 
-    `image` (H, W, 3) uint8 RGB; `point_list` (n, 2) float, row and column, (0, 0) the top-left corner of the first
-    pixel; `labels` (n,) int, 1..K; `roi` (H, W) bool.
+    Attributes
+    ----------
+    image : (H, W, 3) uint8 ndarray
+        RGB.
+    point_list : (n, 2) float ndarray
+        Row and column of each click; (0, 0) is the top-left corner of the first pixel.
+    labels : (n,) int ndarray
+        The class of each click, 1..K.
+    roi : (H, W) bool ndarray
+        The region of interest, True = inside.
     """
 
     image: np.ndarray
@@ -32,37 +40,41 @@ class Record:
 
 
 class PointDataset(Dataset):
-    """Images with one click an object.
+    """Images with one click for each object.
 
-    A sample is a dict of `images` (3, H, W) float32, normalised; `points` (H, W) int64, 0 = nothing, k = a click on
-    an object of class k; `counts` (K,) int64, the clicks in this crop and region, two on one pixel counted twice;
-    `roi` (H, W) bool, True = inside; `meta` with `index`, `name`, `path`, `size` (height and width before zoom and
-    augmentation), and the clicks as `point_list` (n, 2) float32 (row, col) and `labels` (n,) int64.
+    A sample is a dict with
 
-    A reader sets `names` and `paths`, one a sample, and gives `read(index)`. An index may come as (epoch, index), and
-    alone means epoch 0: the augmentation depends on its seed, the epoch and the index alone, not on workers or the
-    order of samples, and leaves torch's generators alone.
+    - `images` (3, H, W) float32, normalised;
+    - `points` (H, W) int64, 0 = nothing, k = a click on an object of class k;
+    - `counts` (K,) int64, the clicks inside this crop and region; two clicks on one pixel count twice;
+    - `roi` (H, W) bool, True = inside;
+    - `meta`, a dict with `index`, `name`, `path`, `size` (height and width before zoom and augmentation), and the
+      clicks as `point_list` (n, 2) float32 (row, col) and `labels` (n,) int64.
+
+    A reader sets `names` and `paths`, one for each sample, and has `read(index)`. An index may come as (epoch, index).
+    Alone it means epoch 0. The augmentation depends only on its seed, the epoch and the index, and not on workers or
+    the order of samples. It leaves torch's generators alone.
 
     Parameters
     ----------
     split : 'train', 'val' or 'test'
     datadir : str or None
-        Where the files lie; None where `needs_datadir` is False.
+        Where the files are; None if `needs_datadir` is False.
     augment_seed : int
     augmented : bool
-        Whether to do what `augment` says.
+        Whether to augment as `augment` says.
     size : int or 'all'
-        Use the first so many images.
+        Use only the first so many images.
     transform : str
         A name in `lcfcn.counting.settings.TRANSFORMS`.
     augment : dict, optional
         See `src.datasets.transforms.augment_jointly`.
     zoom : float
-        Samples are the images so many times as high and wide, and all of a sample (clicks, sizes, `augment.crop`) is in
-        their pixels: above 1 for objects that are small or close to each other, below 1 for large ones. It costs the
-        square of it in time and memory.
+        Samples are so many times as high and wide as the images. Clicks, sizes and `augment.crop` are in pixels of the
+        samples. Use more than 1 for objects that are small or close to each other, and less than 1 for large ones. Time
+        and memory grow with its square.
     **options
-        What the reader takes, see its `options`.
+        The options of this data set, see its `options`.
 
     Raises
     ------
@@ -107,16 +119,18 @@ class PointDataset(Dataset):
             raise DataError(f"the {split} split of {self.datadir} has no image; expected one or more: check -d")
         twice = [name for name, times in Counter(self.names).items() if times > 1]
         if twice:
-            raise DataError(f"the {split} split of {self.datadir} lists {twice[0]} twice: take it off the list once")
+            raise DataError(
+                f"the {split} split of {self.datadir} lists {twice[0]} twice; expected it once: remove one of them"
+            )
         if size != "all":
             self.names, self.paths = self.names[:size], self.paths[:size]
 
     def _check_datadir(self, datadir: str | None) -> Path:
         name = type(self).__name__.lower()
         if datadir is None:
-            raise DataError(f"no data was named: give -d DATADIR, where the data set {name} lies")
+            raise DataError(f"there is no -d; expected the folder of the data set {name}: give -d DATADIR")
         if not os.path.isdir(datadir):
-            raise DataError(f"-d {datadir} is no folder; expected the one where the data set {name} lies: check -d")
+            raise DataError(f"-d {datadir} is not a folder; expected the folder of the data set {name}: check -d")
         return Path(datadir)
 
     def open(self, **options: object) -> None:
@@ -129,7 +143,7 @@ class PointDataset(Dataset):
 
     @property
     def n_classes(self) -> int:
-        """K, the kinds of objects."""
+        """K, the number of classes."""
         return len(self.class_names)
 
     def __len__(self) -> int:
@@ -142,32 +156,35 @@ class PointDataset(Dataset):
         image, point_list, labels, roi = self._tensors(record)
         if self.augment:
             with torch.random.fork_rng(devices=[]):
-                # Not torch.manual_seed, which would reseed the GPUs too.
+                # torch.manual_seed would seed the GPUs too.
                 torch.default_generator.manual_seed(_mixed_seed(self.augment_seed, epoch, index))
                 image, point_list, roi = augment_jointly(self.augment, image, point_list, roi)
         meta = {"index": index, "name": self.names[index], "path": str(self.paths[index]), "size": record.roi.shape}
         return self._sample(image, point_list, labels, roi, meta)
 
     def count(self, index: int) -> int:
-        """The clicks inside the region of one image as it is before augmentation."""
+        """Return the number of clicks inside the region of one image, before augmentation."""
         return len(self.prepared(index).labels)
 
     def count_list(self) -> list[int]:
-        """`count` of each image."""
+        """Return the `count` of each image."""
         return [self.count(index) for index in range(len(self))]
 
     def median_count(self) -> float:
-        """The median of `count_list`: what to expect of an image that one knows nothing about."""
+        """Return the median of `count_list`, the best guess without looking at an image."""
         return float(np.median(self.count_list()))
 
     def prepared(self, index: int) -> Record:
-        """The record as it is before augmentation: clicks moved to the centres of pixels inside the image and the
-        region, black outside the region, and cropped to it where the data set asks for that."""
+        """Return the record before augmentation.
+
+        Clicks are at the centres of pixels. Clicks outside the image are moved to its border, and clicks outside the
+        region are gone. The image is black outside the region, and is cropped to it if the data set wants that.
+        """
         record = self.read(index)
         if not record.roi.any():
             raise DataError(
                 f"the region of interest of {self.paths[index]} is empty; expected some pixels inside: "
-                "fix it, or take the image off the list"
+                "fix it, or remove the image from the list"
             )
         last = np.array(record.roi.shape) - 1
         pixels = np.clip(np.floor(record.point_list.reshape(-1, 2)), 0, last).astype(int)
@@ -176,7 +193,7 @@ class PointDataset(Dataset):
         image = np.where(record.roi[..., None], record.image, 0).astype(np.uint8)
         top, left, bottom, right = _bounding_box(record.roi) if self.crops_to_roi else (0, 0, *record.roi.shape)
         window = np.s_[top:bottom, left:right]
-        # In the centre of its pixel a click stays on its pixel through every flip.
+        # At the centre of its pixel, a click stays on this pixel in every flip.
         return Record(image[window], pixels - (top, left) + 0.5, labels, record.roi[window].copy())
 
     @staticmethod
@@ -194,7 +211,7 @@ class PointDataset(Dataset):
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
         inside[inside.clone()] = roi[rows[inside], cols[inside]]
         rows, cols, labels = rows[inside], cols[inside], labels[inside]
-        image = image.as_subclass(torch.Tensor) * roi  # contrast jitter and scaling let some light outside
+        image = image.as_subclass(torch.Tensor) * roi  # contrast jitter and scaling bring some light outside
         points = torch.zeros((height, width), dtype=torch.int64)
         points[rows, cols] = labels
         return {
@@ -228,19 +245,19 @@ def _is_range(value: object) -> bool:
 
 
 def _mixed_seed(*numbers: int) -> int:
-    """One seed of several; those of other numbers, also of the next ones, have nothing in common with it."""
+    """Return one seed from several numbers. Other numbers, even the next ones, give an unrelated seed."""
     return int(np.random.SeedSequence([number % 2**63 for number in numbers]).generate_state(1, np.uint64)[0])
 
 
 def _bounding_box(roi: np.ndarray) -> tuple[int, int, int, int]:
-    """Top, left, and one past bottom and right."""
+    """Return top, left, and one past bottom and right."""
     rows, cols = np.flatnonzero(roi.any(axis=1)), np.flatnonzero(roi.any(axis=0))
     return rows[0], cols[0], rows[-1] + 1, cols[-1] + 1
 
 
 def require_files(paths: list[Path]) -> None:
-    """DataError that names the first file that is not there."""
+    """Raise `DataError` for the first file that is not there."""
     missing = [path for path in paths if not path.is_file()]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise DataError(f"{missing[0]} is missing{more}: unpack the data set again, or take its image off the list")
+        raise DataError(f"{missing[0]} is missing{more}: unpack the data set again, or remove its image from the list")

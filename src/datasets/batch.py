@@ -1,4 +1,4 @@
-"""From samples to a batch."""
+"""Put samples together into a batch."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -7,7 +7,7 @@ PADDED = ("images", "points", "roi")
 
 
 def collate(samples: list[dict]) -> dict:
-    """Stack samples; images of different sizes are padded at the bottom and right, outside the region.
+    """Stack samples. Images of different sizes are padded at the bottom and right, outside the region.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def collate(samples: list[dict]) -> dict:
 
 
 def pad(sample: dict, height: int, width: int) -> dict:
-    """The maps of a sample or a batch, padded at the bottom and right to (..., height, width)."""
+    """Return the maps of a sample or a batch, padded at the bottom and right to (..., height, width)."""
     maps = {key: sample[key] for key in PADDED}
     return {key: F.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2])) for key, x in maps.items()}
 

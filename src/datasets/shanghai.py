@@ -13,9 +13,9 @@ PARTS = ("A", "B")
 
 
 class Shanghai(PointDataset):
-    """`part` is 'A' or 'B'; `-d` is the part's folder, or one that holds it.
+    """`part` is 'A' or 'B'. `-d` is the part's folder, or a folder that holds it.
 
-    No validation split ships: here it is the training images whose number is divisible by 10.
+    The data set has no validation split. Here the training images whose number is divisible by 10 validate.
     """
 
     options = ("part",)
@@ -28,7 +28,7 @@ class Shanghai(PointDataset):
         folder = self._find_part(part) / ("test_data" if self.split == "test" else "train_data")
         images = sorted((folder / "images").glob("IMG_*.jpg"))
         truths = sorted(_truth_folder(folder).glob("GT_IMG_*.mat"))
-        # An image without truth is as incomplete as a truth without image.
+        # An image without ground truth is as incomplete as a ground truth without image.
         numbers = sorted({_number(path) for path in images + truths})
         if self.split != "test":
             numbers = [number for number in numbers if (number % 10 == 0) == (self.split == "val")]
@@ -48,7 +48,8 @@ class Shanghai(PointDataset):
             if (place / "train_data").is_dir() or (place / "test_data").is_dir():
                 return place
         raise DataError(
-            f"-d {self.datadir} holds no {' or '.join(names)} with train_data and test_data, nor is it one: check -d"
+            f"-d {self.datadir} has no train_data or test_data, in itself or in {' or '.join(names)}; "
+            f"expected the folder of part {part}: check -d"
         )
 
     def read(self, index: int) -> Record:
@@ -58,7 +59,7 @@ class Shanghai(PointDataset):
         return Record(image, xy[:, ::-1], np.ones(len(xy), dtype=int), np.ones(image.shape[:2], dtype=bool))
 
     def count(self, index: int) -> int:
-        """The heads of one image, which need not be decoded for that: each counts, also one outside."""
+        """Return the number of heads of one image, without decoding it. A head outside the image counts too."""
         return len(read_heads(_truth_of(self.paths[index])))
 
 
@@ -70,7 +71,7 @@ def _number(path: Path) -> int:
 
 
 def _truth_folder(folder: Path) -> Path:
-    """`ground-truth`; some archives write it with an underscore."""
+    """Return the folder `ground-truth`, which some archives write with an underscore."""
     underscore = folder / "ground_truth"
     return underscore if underscore.is_dir() else folder / "ground-truth"
 

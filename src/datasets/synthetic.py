@@ -1,4 +1,4 @@
-"""Touching and overlapping discs and ellipses, drawn from a seed: the built-in demo, and a truth to test against."""
+"""Touching and overlapping discs and ellipses, drawn from a seed: the built-in demo, and known truth for tests."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +16,9 @@ from src.readers.layout import SPLITS
 MIN_SIDE = 48
 MAX_OBJECTS = 30
 MAX_HIDDEN = 0.3
+"""An object is hidden by at most this share of its pixels."""
 MIN_TOUCHING = 1 / 3
+"""At least this share of the objects touches or overlaps a neighbour."""
 CLASS_NAMES = ("disc", "ellipse")
 DIAMETERS = (0.11, 0.17)
 """Smallest and largest diameter, in sides of the image."""
@@ -24,9 +26,19 @@ DIAMETERS = (0.11, 0.17)
 
 @dataclass(frozen=True)
 class Scene:
-    """Where the objects are: `masks` (n, H, W) bool, each object whole; `owner` (H, W) int, the number 1..n of the
-    object that is seen at a pixel, 0 = background; `depth` (H, W) float, 0 in an object's centre and 1 on its rim;
-    `labels` (n,) int, 1 a disc and 2 an ellipse."""
+    """The objects of one image.
+
+    Attributes
+    ----------
+    masks : (n, H, W) bool ndarray
+        Each object whole, also where another hides it.
+    owner : (H, W) int ndarray
+        The number 1..n of the object that is visible at a pixel, 0 = background.
+    depth : (H, W) float ndarray
+        0 at an object's centre and 1 on its rim.
+    labels : (n,) int ndarray
+        1 for a disc, 2 for an ellipse.
+    """
 
     masks: np.ndarray
     owner: np.ndarray
@@ -35,9 +47,9 @@ class Scene:
 
 
 class Synthetic(PointDataset):
-    """Takes no files. `n_classes` 1 calls discs and ellipses by one name, 2 tells them apart.
+    """Drawn images, without files. With `n_classes` 1 discs and ellipses are one class, with 2 they are two.
 
-    Each image has `min_objects` to `max_objects` objects; a third of them or more touch or overlap a neighbour, and
+    Each image has `min_objects` to `max_objects` objects. A third of them or more touch or overlap a neighbour, and
     none is hidden by more than 30 %.
     """
 
@@ -55,7 +67,7 @@ class Synthetic(PointDataset):
         max_objects: int = 25,
         seed: int = 0,
     ) -> None:
-        """Name the images; they are drawn when they are read."""
+        """Name the images. They are drawn when they are read."""
         least = {"image_size": MIN_SIDE, "n_train": 1, "n_val": 1, "n_test": 1, "min_objects": 1, "seed": 0}
         values = (image_size, n_train, n_val, n_test, min_objects, seed)
         for (name, at_least), value in zip(least.items(), values, strict=True):
@@ -90,14 +102,14 @@ class Synthetic(PointDataset):
         return self._draw(index)
 
     def instance_masks(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where the objects of an image are, as only the painter knows.
+        """Return which pixels belong to which object.
 
         Returns
         -------
         masks : (n, H, W) bool ndarray
             Each object whole, also where another hides it; in the order of the clicks.
         visible : (H, W) int ndarray
-            The number 1..n of the object that is seen at a pixel, 0 = background.
+            The number 1..n of the object that is visible at a pixel, 0 = background.
         """
         scene = self._scene_and_generator(index)[0]
         return scene.masks, scene.owner
@@ -108,7 +120,7 @@ class Synthetic(PointDataset):
             scene = _place(rng, self.image_size, int(rng.integers(*self.n_objects, endpoint=True)))
             if scene is not None:
                 return scene, rng
-        raise DataError(f"dataset.max_objects is {self.n_objects[1]}; so many do not fit: expected fewer")
+        raise DataError(f"dataset.max_objects is {self.n_objects[1]}; expected fewer, as so many do not fit: lower it")
 
     def _draw_record(self, index: int) -> Record:
         scene, rng = self._scene_and_generator(index)
@@ -118,7 +130,7 @@ class Synthetic(PointDataset):
 
 
 def _place(rng: np.random.Generator, side: int, n_objects: int) -> Scene | None:
-    """Put objects one on top of the other, about every second one against a neighbour; None if that fails."""
+    """Put objects on top of each other, about every second one against a neighbour. Return None if that fails."""
     masks = np.zeros((n_objects, side, side), dtype=bool)
     owner = np.zeros((side, side), dtype=np.int64)
     depth = np.ones((side, side))
@@ -149,7 +161,7 @@ def _place(rng: np.random.Generator, side: int, n_objects: int) -> Scene | None:
 
 
 def _centre(rng: np.random.Generator, side: int, radius: float, placed: list[tuple]) -> np.ndarray:
-    """Anywhere, or beside an object that is placed already; always so that the whole object is in the image."""
+    """Draw a centre anywhere, or beside an object that is placed already. The whole object is inside the image."""
     centre = rng.uniform(radius + 1, side - radius - 1, size=2)
     if placed and rng.random() < 0.5:
         row, col, other = placed[rng.integers(len(placed))]
@@ -161,7 +173,7 @@ def _centre(rng: np.random.Generator, side: int, radius: float, placed: list[tup
 def _elliptic_distance(
     centre: np.ndarray, axes: tuple[float, float], angle: float
 ) -> tuple[tuple[slice, slice], np.ndarray]:
-    """A window around an ellipse, and the distance of its pixels' centres from the ellipse's: 0 there, 1 on its rim."""
+    """Return a window around an ellipse, and the distance of its pixels: 0 at the ellipse's centre, 1 on its rim."""
     (top, left), (bottom, right) = np.floor(centre - axes[0]).astype(int), np.ceil(centre + axes[0]).astype(int)
     rows, cols = (
         pixels + 0.5 - middle for pixels, middle in zip(np.ogrid[top:bottom, left:right], centre, strict=True)
@@ -172,7 +184,7 @@ def _elliptic_distance(
 
 
 def touching(masks: np.ndarray) -> np.ndarray:
-    """Which of (n, H, W) whole masks share a pixel with another, or lie beside it (8 neighbours), (n,) bool."""
+    """Return which of (n, H, W) whole masks overlap or touch another one (8 neighbours), (n,) bool."""
     meets = np.zeros(len(masks), dtype=bool)
     for number, mask in enumerate(masks):
         rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -184,7 +196,7 @@ def touching(masks: np.ndarray) -> np.ndarray:
 
 
 def _paint(rng: np.random.Generator, scene: Scene) -> np.ndarray:
-    """Shaded objects of their own colours with a darker rim, on a textured background, with noise over all."""
+    """Paint shaded objects with own colours and a darker rim on a textured background, and add noise."""
     side = scene.owner.shape[0]
     texture = ndimage.gaussian_filter(rng.normal(size=(side, side)), side / 20)
     background = np.array([70, 85, 75]) + 18 * (texture / texture.std())[..., None] + rng.normal(0, 8, size=3)
