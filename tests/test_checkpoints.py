@@ -76,7 +76,7 @@ def test_a_run_that_lacks_something_is_named(tmp_path):
     for key in set(whole) - {"model"}:
         for broken in ({k: v for k, v in whole.items() if k != key}, {**whole, key: torch.zeros(1)}):
             torch.save(broken, tmp_path / "x.pth")
-            with pytest.raises(UserError, match=f"holds no {key}: a run resumes"):
+            with pytest.raises(UserError, match=f"holds no {key}; expected a model.pth"):
                 checkpoints.load_run(tmp_path / "x.pth")
 
 

@@ -24,7 +24,7 @@ from job_configs import JOB_CONFIGS
 from lcfcn.errors import UserError
 from lcfcn.files import load_plain_pickle, save_pickle
 from scripts import local_slurm as local_slurm_script
-from src.experiments import jobs, local_slurm
+from src.experiments import jobs, local_slurm, standings
 from src.experiments.folders import experiment_id
 from src.experiments.schema import override
 from src.training import checkpoints
@@ -99,10 +99,10 @@ def test_a_controller_that_is_down_is_one_line_too(action, three, fake_slurm, tm
 
 
 def test_a_controller_that_does_not_answer_is_not_waited_for(fake_slurm, monkeypatch):
-    monkeypatch.setattr(jobs, "SECONDS", 0.1)
+    monkeypatch.setattr(standings, "SECONDS", 0.1)
     write_script(fake_slurm / "squeue", "exec sleep 60")
     with pytest.raises(UserError, match="got no answer"):
-        jobs.find_jobs(["a"])
+        standings.find_jobs(["a"])
 
 
 def test_a_job_that_sbatch_refuses_leaves_nothing(three, fake_slurm, tmp_path, capsys):

@@ -239,7 +239,7 @@ def test_arguments_that_are_no_good_are_one_line_and_write_nothing(tmp_path, cap
         (["-e", "demo", *here, "--set", "model.freeze_batch_norm=x"], "model.freeze_batch_norm is 'x'"),
         (["-e", "demo", *here, "--set", "betas=1"], "refuses"),
         (["-e", "demo", *here, "--set", "weight_decay=-1"], "refuses"),
-        (["-e", "demo", *here, "--set", "momentum=0.9"], "does not read momentum"),
+        (["-e", "demo", *here, "--set", "momentum=0.9"], "does not use momentum"),
         (["-e", "demo", *here, "--set", "optimizer=[1]"], "sgd"),
         (["-e", "demo", *here, "--set", "schedule=cosine"], "schedule is 'cosine'"),
         (["-e", "demo", *here, "--set", "schedule={'name':'one_cycle','pct_start':2}"], "refuses"),

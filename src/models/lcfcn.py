@@ -1,4 +1,4 @@
-"""LCFCN: a network that is trained by the LCFCN loss and counts the blobs of its output."""
+"""LCFCN: a network, trained with the LCFCN loss, that counts the blobs of its output."""
 
 import time
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ from src.training.runtime import Runtime
 
 
 class LCFCN:
-    """A network with its optimizer: `*_on_loader` works through data, `*_on_batch` through one batch.
+    """A network with its optimizer. `*_on_loader` works through a data set, and `*_on_batch` through a batch.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class LCFCN:
     n_steps : int
         Steps in the whole training, for the learning-rate schedule.
     stop : StopRequest, optional
-        Is asked after each batch and raises `Stopped` when a signal came.
+        Is asked after each batch, and raises `Stopped` if a signal came.
     objective : Objective, optional
-        What the network is trained on; the LCFCN loss by default.
+        What the network is trained to do; by default the LCFCN loss.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class LCFCN:
         self.runtime = runtime
         self.model_base = runtime.place(build_network(exp_dict["model"]["base"], **options))
         parameters = [p for p in self.model_base.parameters() if p.requires_grad]
-        # A fused optimizer reads the scaler's verdict on the GPU, without a copy to the host.
+        # A fused optimizer reads on the GPU whether to skip a step, without a copy to the host.
         self.opt = make_optimizer(exp_dict, parameters, fused=runtime.is_cuda)
         self.scaler = runtime.make_scaler()
         self.ema = make_average(self.model_base, exp_dict["ema_decay"]) if exp_dict["ema_decay"] else None
@@ -90,7 +90,7 @@ class LCFCN:
 
     @classmethod
     def from_checkpoint(cls, exp_dict: dict, checkpoint: dict, runtime: Runtime) -> "LCFCN":
-        """Build the trained network of a checkpoint. The weights that its training began from are not needed.
+        """Build the trained network of a checkpoint. The pretrained weights of its training are not needed.
 
         Raises
         ------
@@ -109,23 +109,23 @@ class LCFCN:
 
     @property
     def trained(self) -> TrainedNetwork:
-        """The network as it counts, with the decoding of now."""
+        """The network with its settings for counting, and with the present decoding."""
         plain = {**self.exp_dict, "decoding": {}}
         settings = CountingSettings.from_exp_dict(plain, Path("the experiment"))
         return TrainedNetwork(self.network, replace(settings, decoding=self.decoding), self.runtime)
 
     @cached_property
     def parallel_base(self) -> torch.nn.Module:
-        """`model_base` as the processes train it together; made with the weights of the first use."""
+        """`model_base` for training in all processes. It is made at the first use, with the weights of that time."""
         return self.runtime.processes.wrap(self.model_base)
 
     def train_on_loader(self, loader: DataLoader) -> dict[str, float]:
-        """Train through an epoch, or through the rest of one that `load_state_dict` restored in the middle.
+        """Train for one epoch, or for the rest of an epoch that `load_state_dict` restored.
 
         Returns
         -------
         scores : dict
-            `train_loss` and its terms (mean an image), `lr`, `train_seconds`, `images_per_second`.
+            `train_loss` and its terms (means over the images), `lr`, `train_seconds`, `images_per_second`.
         """
         self.model_base.train()
         processes = self.runtime.processes
@@ -144,12 +144,12 @@ class LCFCN:
         return {**self.progress.epoch_scores(), "lr": self.opt.param_groups[0]["lr"]}
 
     def train_on_batch(self, batch: dict) -> dict[str, float]:
-        """Take one step, and return `train_loss` and its terms, over the whole batch if this is a share of it.
+        """Take one step, and return `train_loss` and its terms, of the whole batch if this is a share of it.
 
         Raises
         ------
         UserError
-            If the network's output is not finite, with the image's name; the step is not taken.
+            If the network's output is not finite. The message names the image, and the step is not taken.
         """
         processes = self.runtime.processes
         self.opt.zero_grad(set_to_none=True)
@@ -164,7 +164,7 @@ class LCFCN:
         if self.ema:
             self.ema.update_parameters(self.model_base)
         self.schedule.step()
-        # One copy from the device for all of them; their sum is the loss.
+        # One copy from the device for all terms. Their sum is the loss.
         fetched = torch.stack(list(terms.values())).tolist()
         values = processes.mean({f"train_{t}": value for t, value in zip(terms, fetched, strict=True)}, weight)
         return {"train_loss": sum(values.values()), **values}
@@ -183,16 +183,16 @@ class LCFCN:
             ) from None
 
     def val_on_loader(self, loader: DataLoader) -> dict[str, float]:
-        """Count and locate on images one by one, and score the counts.
+        """Count and locate on one image after the other, and score the counts.
 
-        If the experiment leaves the decoding to the validation data, the best of `lcfcn.decoding_search.DECODINGS` on
-        these images is chosen first.
+        If the experiment lets the validation images choose the decoding, the best one of
+        `lcfcn.decoding_search.DECODINGS` on these images is found first.
 
         Returns
         -------
         scores : dict
-            `val_mae` (mean over the classes; with several, `val_mae_1` ... too), `val_rmse`, `val_game_1..3`
-            (also means over the classes), `val_score` (-val_mae), `val_seconds`.
+            `val_mae`, `val_rmse` and `val_game_1..3`, which are means over the classes; with several classes
+            `val_mae_1` and so on; `val_score`, which is -val_mae; `val_seconds`.
         """
         start = time.perf_counter()
         processes = self.runtime.processes
@@ -232,7 +232,7 @@ class LCFCN:
         return self.trained.probs(batch["images"], image_names(batch))
 
     def predict_blobs(self, batch: dict) -> np.ndarray:
-        """Return the objects of a batch as label images, (N, K, H, W) int32; raise `UserError` as `predict_probs`."""
+        """Return the objects of a batch as label images, (N, K, H, W) int32; see `predict_probs` for its error."""
         return get_blobs(self.predict_probs(batch), batch["roi"].numpy(), self.decoding)
 
     def vis_on_loader(self, loader: Iterable[dict], savedir: Path) -> list[Path]:
@@ -241,26 +241,26 @@ class LCFCN:
         return draw_snapshots(self.trained, loader, savedir)
 
     def _bar(self, batches: Iterable[dict], name: str, **options: int) -> tqdm:
-        # Where it is not given, the variable TQDM_DISABLE decides.
+        # Without `disable`, the environment variable TQDM_DISABLE decides.
         options |= {} if self.runtime.processes.is_main else {"disable": True}
         return tqdm(batches, desc=name, leave=False, **options)
 
     def with_decoding(self, exp_dict: dict) -> dict:
-        """Return the experiment with the decoding that validation chose, if it was to choose."""
+        """Return the experiment, with the decoding that validation chose if that was left to it."""
         if not self.searches_decoding:
             return exp_dict
         found = zip(Decoding._fields, self.decoding, BLOBS, strict=True)
         return {**exp_dict, "decoding": {key: value for key, value, default in found if value != default}}
 
     def take_up_decoding(self, exp_dict: dict) -> None:
-        """Restore the decoding that validation chose before, from what `with_decoding` returned."""
+        """Restore the decoding that validation chose, from what `with_decoding` returned."""
         if self.searches_decoding:
             self.decoding = Decoding(**exp_dict["decoding"])
 
     def get_state_dict(self) -> dict:
         """Return all that training needs to go on: network, optimizer, schedule, random state and progress.
 
-        It is the same whatever number of processes train together, and all of them must ask for it at once.
+        All processes that train together must call this at once. They get the same state as a single process would.
         """
         networks = {"model": self.network, **({"trained": self.model_base} if self.ema else {})}
         for network in networks.values():
@@ -280,7 +280,7 @@ class LCFCN:
         Raises
         ------
         UserError
-            If the parameters, or what else there is, are not those of this network.
+            If the state is not one of this network.
         """
         try:
             self.network.load_state_dict(state["model"])

@@ -1,4 +1,4 @@
-"""What a network is trained to do: from logits and a batch to a loss and its terms."""
+"""Objectives: what a network is trained to do. They turn logits and a batch into a loss and its terms."""
 
 from typing import Protocol
 
@@ -13,23 +13,23 @@ from src.datasets.batch import image_names
 from src.experiments.schema import BATCH
 
 AREA_OF_A_CLICK = 120**2
-"""Pixels. Where there are fewer clicks than one in this area, the heat-map loss is divided by the area instead."""
+"""In pixels. If there is less than one click in so large an area, the heat-map loss is divided by the area instead."""
 
 
 class Objective(Protocol):
-    """What `LCFCN` trains its network on."""
+    """A loss that `LCFCN` trains its network with."""
 
     def divisors(self, batch: dict) -> dict[str, float]:
-        """Return numbers that must be averaged over the shares of a batch before the loss; none by default."""
+        """Return numbers by which losses are divided. Shares of a batch average them before they compute the loss."""
 
     def __call__(
         self, logits: Tensor, batch: dict, divisors: dict[str, float], step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch in a training step, and its terms, which add up to it."""
+        """Return the loss of a batch in a training step, and its terms, whose sum it is."""
 
 
 class LcfcnObjective:
-    """The LCFCN loss, and the heat-map loss beside it or, at first, alone.
+    """The heat-map loss alone at first, and then the LCFCN loss, with the heat-map loss beside it if it has a weight.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ class LcfcnObjective:
         self.n_heatmap_only = round(exp_dict["heatmap_only"] * n_steps)
 
     def divisors(self, batch: dict) -> dict[str, float]:
-        """Return by what the losses of the whole batch are divided.
+        """Return the numbers by which the losses of the whole batch are divided.
 
-        The divisors make an object weigh the same whatever else is in the batch. The heat map asks something of every
-        pixel: without a floor, background with few objects would outweigh all else.
+        With these divisors an object has the same weight whatever else is in the batch. The heat-map loss has a term
+        for every pixel. Without a minimum for its divisor, background with few objects would outweigh all else.
         """
         if not (self.divides_by_batch or self.heatmap_weight or self.n_heatmap_only):
             return {}
@@ -67,7 +67,7 @@ class LcfcnObjective:
         Raises
         ------
         UserError
-            If the network's output is not finite, with the image's name.
+            If the network's output is not finite. The message names the image.
         """
         given = (logits, batch["points"], batch["roi"])
         terms: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Counts and places on the validation images, and the decoding that fits them best."""
+"""Score counts and places on the validation images, and find the decoding that counts best on them."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,18 +11,18 @@ from lcfcn.metrics import compute_game, dense_counts, mae, rmse
 
 GAME_LEVELS = (1, 2, 3)
 KEPT_BYTES = 2**30
-"""So many bytes of probabilities are kept, so that images are read by the chosen decoding without a second pass."""
+"""So many bytes of probabilities are kept, so that the chosen decoding needs no second pass through the network."""
 
 
 class Probabilities:
-    """The probabilities of images one after the other, of which the first ones are kept for a second look.
+    """The probabilities of one image after the other. Those of the first images are kept for a second use.
 
     Parameters
     ----------
     compute : callable
         Turns a batch of one image into (1, C, H, W) probabilities.
     kept_bytes : int
-        How much is kept.
+        How many bytes are kept.
     """
 
     def __init__(self, compute: Callable[[dict], np.ndarray], kept_bytes: int = KEPT_BYTES) -> None:
@@ -37,14 +37,14 @@ class Probabilities:
         return self._compute(batch)
 
     def keep(self, place: int, probs: np.ndarray) -> None:
-        """Keep probabilities for one more `of`, as long as there is room."""
+        """Keep probabilities for one more call of `of`, if there is room."""
         if probs.nbytes <= self._room:
             self._room -= probs.nbytes
             self._kept[place] = probs
 
 
 def search_errors(search: DecodingSearch, n_classes: int) -> np.ndarray:
-    """Return (N, K, R) errors of the counts of each image by each of `DECODINGS`, as float64."""
+    """Return the errors of the counts of N images and K classes with each of R `DECODINGS`, (N, K, R) float64."""
     return np.reshape(search.errors(), (-1, n_classes, len(DECODINGS))).astype(np.float64)
 
 
@@ -59,9 +59,9 @@ def score_batch(probs: np.ndarray, batch: dict, decoding: Decoding) -> tuple[lis
     Returns
     -------
     errors : list of N (K,) ndarray
-        Of the counts, predicted - true.
+        Errors of the counts, predicted - true.
     games : list of N lists
-        (K, 3): each class's GAME at `GAME_LEVELS`. An object's place is its blob's point.
+        (K, 3): GAME of each class at `GAME_LEVELS`. An object's place is its blob's point.
     """
     blobs = get_blobs(probs, batch["roi"].numpy(), decoding)
     true_counts = batch["counts"].numpy()
@@ -74,14 +74,14 @@ def score_batch(probs: np.ndarray, batch: dict, decoding: Decoding) -> tuple[lis
 
 
 def _games(predicted: np.ndarray, meta: dict, label: int) -> list[float]:
-    """Return the GAME of one class at `GAME_LEVELS`, from the point list: two clicks on one pixel count twice."""
+    """Return the GAME of one class at `GAME_LEVELS`. It uses the point list, so two clicks on one pixel count twice."""
     true_points = meta["point_list"][meta["labels"] == label].numpy()
     truth = dense_counts(true_points, predicted.shape)
     return [compute_game(predicted, truth, level) for level in GAME_LEVELS]
 
 
 def count_scores(errors: np.ndarray, games: np.ndarray) -> dict[str, float]:
-    """Return the scores from (N, K) errors of the counts and (N, K, levels) GAMEs; means over the classes."""
+    """Return the scores from (N, K) errors of the counts and (N, K, levels) GAMEs, as means over the classes."""
     n_classes = errors.shape[1]
     val_mae = float(np.mean([mae(errors[:, k]) for k in range(n_classes)]))
     per_class = {f"val_mae_{k + 1}": mae(errors[:, k]) for k in range(n_classes)} if n_classes > 1 else {}

@@ -1,1 +1,1 @@
-"""How an experiment is trained: devices, processes, loaders, optimizers, progress, checkpoints, curves."""
+"""Train an experiment: devices, processes, loaders, optimizers, progress, checkpoints, curves."""

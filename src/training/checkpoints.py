@@ -1,4 +1,4 @@
-"""Checkpoints: what a run needs to go on as if it had never stopped, and the best network so far."""
+"""Save and load checkpoints. From the last one a run goes on as if it had never stopped; the best one predicts."""
 
 import math
 from pathlib import Path
@@ -12,37 +12,38 @@ from lcfcn.files import save_pickle, write_whole
 from src.experiments.schema import check_exp_dict, with_defaults
 
 RUN = {**dict.fromkeys(("model", "opt", "schedule", "scaler", "random", "exp_dict"), dict), "score_list": list}
-"""What a run needs to go on, and its type; beside these `progress`, or `sums` before version 0.2."""
+"""The entries of a checkpoint that a run resumes from, and their types. A further one is `progress`, which was called
+`sums` before version 0.2."""
 SCORES, BEST_SCORES = "score_list.pkl", "score_list_best.pkl"
 
 
 def load_run(path: Path) -> dict:
-    """Read a checkpoint that a run can resume from; raise `UserError` also if it holds less than that."""
+    """Read a checkpoint that a run can resume from; raise `UserError` if it lacks an entry for that."""
     checkpoint = load_checkpoint(path)
     missing = [key for key, kind in RUN.items() if not isinstance(checkpoint.get(key), kind)]
     if not isinstance(checkpoint.get("progress", checkpoint.get("sums")), dict):
         missing.append("progress")
     if missing:
         raise UserError(
-            f"{path} holds no {', '.join(missing)}: a run resumes from its own {LAST} only; restore it, or start again "
-            "with -r 1, and use a network alone with --set model.pretrained=PATH"
+            f"{path} holds no {', '.join(missing)}; expected a {LAST} that a run wrote: restore it, or start again "
+            "with -r 1, or use a network alone with --set model.pretrained=PATH"
         )
     return checkpoint
 
 
 def epoch_of(checkpoint: dict) -> int | None:
-    """Return the epoch of a checkpoint's network, if it is known."""
+    """Return the epoch of a checkpoint's network, or None if it is not known."""
     epoch = checkpoint.get("epoch")
     return epoch if isinstance(epoch, int) else None
 
 
 def experiment_of(checkpoint: dict, path: Path) -> dict:
-    """Return the experiment of a checkpoint's network, with all defaults and with the decoding that was chosen.
+    """Return the experiment of a checkpoint's network, with all defaults and with the chosen decoding.
 
     Raises
     ------
     UserError
-        If there is none, or it is not well formed.
+        If the checkpoint holds no experiment, or a wrong one.
     """
     CountingSettings.from_exp_dict(checkpoint.get("exp_dict"), path)
     check_exp_dict(checkpoint["exp_dict"])
@@ -50,7 +51,7 @@ def experiment_of(checkpoint: dict, path: Path) -> dict:
 
 
 def best_row(score_list: list[dict]) -> dict | None:
-    """Return the first row of the best `val_score`; a score that is no number is never the best."""
+    """Return the first row with the best `val_score`. A score that is not finite is never the best."""
     finite = [row for row in score_list if math.isfinite(row["val_score"])]
     return max(finite, key=lambda row: row["val_score"], default=None)
 
@@ -61,7 +62,7 @@ def is_best(score_list: list[dict]) -> bool:
 
 
 def is_patience_over(score_list: list[dict], patience: int | None) -> bool:
-    """Whether the last `patience` epochs brought no better score; never if `patience` is None."""
+    """Whether the last `patience` epochs brought no better score. It is never so if `patience` is None."""
     best = best_row(score_list)
     return patience is not None and best is not None and score_list[-1]["epoch"] - best["epoch"] >= patience
 
@@ -74,13 +75,13 @@ def stopped_early(score_list: list[dict]) -> bool:
 def save_epoch(savedir: Path, state: dict, score_list: list[dict], exp_dict: dict) -> bool:
     """Save the end of an epoch, and return whether its network is the best so far.
 
-    A run resumes from `model.pth`, which carries the scores too. It is written after the best network: a run that is
-    killed in between repeats the epoch and writes the same best network again. (On a GPU, where repeating does not give
-    the same bits, it writes a nearly equal one, or none if it is no longer the best.)
+    A run resumes from `model.pth`, which holds the scores too. It is written after the best network. If a run is killed
+    in between, it repeats the epoch and writes the same best network again. (A repeated epoch on a GPU does not give
+    the same bits. Then the network is nearly equal, or is not written if it is no longer the best.)
     """
     best = is_best(score_list)
     if best:
-        # All that counting needs: exp_dict tells the network and how its images are normalised.
+        # All that counting needs: exp_dict names the network and the normalisation of its images.
         network = {key: state[key] for key in ("model", "class_names")}
         network |= {"exp_dict": exp_dict, "epoch": score_list[-1]["epoch"]}
         write_whole(savedir / BEST, lambda file: torch.save(network, file))

@@ -1,18 +1,18 @@
-"""The score rows as curves for TensorBoard; imported only when asked for, since TensorBoard is slow to load."""
+"""Write the scores as curves for TensorBoard. This module is imported only when asked for: TensorBoard loads slowly."""
 
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
 FOLDER = "tensorboard"
-"""In an experiment's folder: the event files."""
+"""The folder of the event files, in an experiment's folder."""
 
 
 class Curves:
-    """Writes score rows as scalars named as the scores are, one step an epoch.
+    """Writes each score as a curve of its name, with a step for each epoch.
 
-    A run that goes on writes all its rows again and has readers forget what was written before: so no epoch is there
-    twice, and epochs that ran without TensorBoard are there too.
+    A run that resumes writes all its rows again, and makes readers forget the earlier ones. So no epoch is there twice,
+    and epochs that ran without TensorBoard are there too.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Curves:
             self.add(row)
 
     def add(self, row: dict) -> None:
-        """Write one epoch's row, so that it can be seen at once."""
+        """Write one epoch's row, and flush it so that it can be seen at once."""
         for name, value in row.items():
             if name != "epoch":
                 self._writer.add_scalar(name, value, row["epoch"])

@@ -1,4 +1,4 @@
-"""Loaders: in which order an epoch takes its images, and which process loads them."""
+"""Loaders: the order of the images in an epoch, and the process that loads each of them."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -12,18 +12,18 @@ from src.training.runtime import Runtime
 
 
 class EpochBatches:
-    """Batch sampler whose order depends on the seed and the epoch alone, and that can start in mid-epoch.
+    """A batch sampler whose order depends only on the seed and the epoch, and that can start in the middle of an epoch.
 
-    It yields lists of (pass, index), so that the augmentation of each pass differs and workers that live through all
-    epochs know which pass it is. Among several processes each gets its share, or the first image where a batch has not
-    enough for all.
+    It yields lists of (pass, index). The pass makes the augmentation of each pass differ, also in worker processes,
+    which live through all epochs. Among several processes each gets its share of a batch, or the first image if the
+    batch has not enough images for all.
 
     Parameters
     ----------
     n_samples : int
         Training images.
     batch_size : int
-        Of all processes together.
+        The images of all processes together.
     seed : int
     processes : Processes, optional
     repeats : int
@@ -42,7 +42,7 @@ class EpochBatches:
         self.first_batch = 0
 
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
-        """Set the epoch that comes next, and how many of its batches are done already."""
+        """Set the next epoch, and how many of its batches are done already."""
         self.epoch = epoch
         self.first_batch = first_batch
 
@@ -63,16 +63,16 @@ class EpochBatches:
         return range(self.first_batch * self.batch_size, self.n_samples * self.repeats, self.batch_size)
 
     def sizes(self) -> list[int]:
-        """Return how many images the batches to come hold, over all processes."""
+        """Return how many images each of the remaining batches holds, over all processes."""
         return [min(self.batch_size, self.n_samples * self.repeats - first) for first in self._firsts()]
 
 
 def make_loader(
     dataset: Dataset, collate: Callable, runtime: Runtime, *, workers: int, batches: EpochBatches | None = None
 ) -> DataLoader:
-    """Return a loader over `batches`, or over this process's share of the samples one by one in their order.
+    """Return a loader over `batches`, or over this process's share of the samples, one by one in their order.
 
-    It leaves torch's own generator alone.
+    The loader leaves torch's own generator alone.
     """
     one_by_one = {"batch_size": 1, "sampler": runtime.processes.share(range(len(dataset)))}
     order = {"batch_sampler": batches} if batches is not None else one_by_one
@@ -89,6 +89,6 @@ def make_loader(
 
 
 def _ignore_stop_signals(_: int) -> None:
-    """Ignore signals in a worker: they often reach the whole group, and the main process ends its workers."""
+    """Ignore stop signals in a worker. They often reach all processes, and the main process ends its workers."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Optimizers, learning-rate schedules and averages of weights, all of them torch's."""
+"""Optimizers, learning-rate schedules and averages of weights, all from torch."""
 
 from collections.abc import Callable, Iterable
 
@@ -26,12 +26,12 @@ SCHEDULES: dict[str, Callable] = {
 def make_optimizer(
     exp_dict: dict, parameters: Iterable[torch.nn.Parameter], *, fused: bool = False
 ) -> torch.optim.Optimizer:
-    """The optimizer that `exp_dict` names, with its `lr` and options; an option that is None is left to torch.
+    """Return the optimizer that `exp_dict` names, with its `lr` and options. An option that is None is left to torch.
 
     Raises
     ------
     UserError
-        If there is no such optimizer, or an option is not one of its, or has a value that it refuses.
+        If the optimizer is unknown, does not have an option, or refuses the value of an option.
     """
     name = exp_dict["optimizer"]
     if not isinstance(name, str) or name not in OPTIMIZERS:
@@ -40,7 +40,7 @@ def make_optimizer(
     options = {key: exp_dict[key] for key in known if exp_dict.get(key) is not None}
     unread = [key for key in options if key not in OPTIMIZER_OPTIONS[name]]
     if unread:
-        raise UserError(f"optimizer {name!r} does not read {', '.join(unread)}: --set {unread[0]}=None")
+        raise UserError(f"optimizer {name!r} does not use {', '.join(unread)}: --set {unread[0]}=None")
     try:
         return OPTIMIZERS[name](parameters, lr=exp_dict["lr"], **options, **({"fused": True} if fused else {}))
     except (TypeError, ValueError, LookupError) as error:
@@ -48,7 +48,7 @@ def make_optimizer(
 
 
 def make_schedule(exp_dict: dict, opt: torch.optim.Optimizer, n_steps: int) -> lr_scheduler.LRScheduler:
-    """The learning-rate schedule that `exp_dict` names, stepped after every batch; without one the rate stays."""
+    """Return the learning-rate schedule of `exp_dict`, for a step after each batch. Without one the rate stays."""
     schedule = exp_dict.get("schedule")
     if schedule is None:
         return lr_scheduler.ConstantLR(opt, factor=1.0, total_iters=0)
@@ -65,13 +65,14 @@ def make_schedule(exp_dict: dict, opt: torch.optim.Optimizer, n_steps: int) -> l
 
 
 def make_average(network: torch.nn.Module, decay: float) -> AveragedModel:
-    """The running average of a network's weights and of what batch norm learned, updated after every step.
+    """Return a running average of a network's weights and of batch norm's statistics, to be updated after each step.
 
-    Of a training that is young it looks back less far, about a tenth of its steps, as its first weights mean nothing.
+    Early in the training the average looks back less far, over about a tenth of the steps, because the first weights
+    are of no use.
     """
 
     def update(averages: list[torch.Tensor], weights: list[torch.Tensor], n_averaged: torch.Tensor) -> None:
-        # Its own counter lies on the host; the given one lies on the device, and reading that would wait for it.
+        # The average's own counter is on the host. The given one is on the device, and reading it would wait.
         n = int(average.n_averaged)
         get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averages, weights, n_averaged)
 

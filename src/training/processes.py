@@ -1,7 +1,7 @@
-"""The processes that train one experiment together, one a GPU, as torchrun or srun started them.
+"""Train one experiment in several processes, one for each GPU, which torchrun or srun started.
 
-The engine is Lightning Fabric: it needs less code here than Accelerate, because it reads SLURM's variables as well as
-torchrun's. One process by itself never imports it.
+The engine is Lightning Fabric. It needs less code here than Accelerate, because it reads SLURM's variables as well as
+torchrun's. A process that trains alone never imports it.
 """
 
 import contextlib
@@ -25,24 +25,33 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 TIMEOUT = timedelta(minutes=10)
-"""How long a process waits for one that is there and does not answer. One that has gone is noticed at once."""
+"""How long a process waits for another one that does not answer. One that has ended is noticed at once."""
 CRASH, MISTAKE, SIGNALLED = 1, 2, 128
-"""Exit codes; the last plus the signal's number for a run that was asked to stop."""
+"""Exit codes. A run that a signal stopped exits with the last one plus the signal's number."""
 
 
 class Processes:
-    """This process among those that train together; alone by default, and then every method does nothing.
+    """This process among the processes that train together. By default it is alone, and its methods change nothing.
 
-    All but `share` wait for the other processes: each process calls them in the same order. As a context it keeps
-    what is printed to the first process, and sees to it that none leaves before another has told its mistake:
-    torchrun ends all as soon as one has ended.
+    All methods but `share` wait for the other processes, so each process must call them in the same order. As a context
+    manager it lets only the first process print. It also makes each process wait at the end until all have printed
+    their errors, because torchrun ends all processes as soon as one has ended.
 
     Parameters
     ----------
     fabric : Fabric, optional
-        Connects to the others.
+        The connection to the other processes.
     by_slurm : bool
-        Whether srun started the processes, which may show each a GPU of its own.
+        Whether srun started the processes. srun may show each process a GPU of its own only.
+
+    Attributes
+    ----------
+    world_size : int
+        The number of processes.
+    rank : int
+        The number of this process, from 0.
+    local_rank : int
+        Its number among the processes of this machine.
     """
 
     def __init__(self, fabric: "Fabric | None" = None, by_slurm: bool = False) -> None:
@@ -56,13 +65,13 @@ class Processes:
 
     @classmethod
     def connect(cls) -> "Processes":
-        """The processes that torchrun or srun started; this one alone if there is but one."""
+        """Connect to the processes that torchrun or srun started. If there is only one, nothing is connected."""
         size, by_torchrun = launched_size()
         return cls(_connect(size, by_torchrun), by_slurm=not by_torchrun) if size > 1 else cls()
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that writes and prints."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def __enter__(self) -> "Processes":
@@ -86,25 +95,25 @@ class Processes:
             sys.exit(CRASH)
 
     def _wait_to_part(self) -> None:
-        with contextlib.suppress(RuntimeError):  # one that was killed meanwhile
+        with contextlib.suppress(RuntimeError):  # another process was killed meanwhile
             self._fabric.barrier()
 
     def quiet(self) -> contextlib.AbstractContextManager:
-        """Also keep mistakes to the first process, where all make the same."""
+        """Return a context in which only the first process prints errors, for errors that all of them make."""
         return contextlib.nullcontext() if self.is_main else contextlib.redirect_stderr(None)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Wait until all have done what is inside; if one raises, all end, and none waits for it in vain.
+        """Wait until all processes have run the block. If one of them raises, all raise, so that none waits in vain.
 
         Raises
         ------
         Exception
-            What this process raised, if it is the first that made a mistake or failed.
+            What this process raised, if it is the first one that failed.
         SystemExit
-            If another did, with its exit code; it tells what happened.
+            If another process is the first one that failed. That one prints what happened.
         Stopped
-            If one raised that, and none made a mistake; of several signals it is the same for all.
+            If a process was asked to stop, and none failed. All raise it with the same signal.
         """
         if self.world_size == 1:
             yield
@@ -130,7 +139,7 @@ class Processes:
             raise error
 
     def check_alike(self, numbers: Sequence[int], mistake: str) -> None:
-        """Raise `UserError` with that message unless all processes have the same numbers."""
+        """Raise `UserError` with the message `mistake` unless all processes have the same numbers."""
         if self.world_size > 1:
             greatest = self._reduced(np.array(numbers), "max")
             with self.together():
@@ -138,15 +147,15 @@ class Processes:
                     raise UserError(mistake)
 
     def share(self, items: Sequence) -> Sequence:
-        """What this process does of them: shares differ by one at most, and those of the first are the greater."""
+        """Return this process's share of the items. Shares differ by at most one, and the first ones are larger."""
         return items[self.rank :: self.world_size]
 
     def batches(self, loader: DataLoader) -> Iterable[dict]:
-        """This process's shares of the batches of an epoch.
+        """Return this process's shares of the batches of an epoch.
 
-        Where there are several processes, the images of all shares are padded to one size, as those of the whole batch
-        are, and a share has two more entries: `n_images` of the whole batch, and `weight`, by which the mean over the
-        share counts in the mean over the whole: 0 where a process stands in with an image of another's share.
+        With several processes, the images of all shares are padded to the same size, as the images of the whole batch
+        would be. A share has two more entries: `n_images` of the whole batch, and `weight`, the weight of the mean over
+        the share in the mean over the batch. The weight is 0 if the process only repeats an image of another share.
         """
         return loader if self.world_size == 1 else self._batches(loader)
 
@@ -160,19 +169,22 @@ class Processes:
             yield {**batch, **pad(batch, height, width), "n_images": n_images, "weight": weight}
 
     def wrap(self, network: torch.nn.Module) -> torch.nn.Module:
-        """The network as it is to be trained: it begins with the first process's weights, and all get the mean of
-        their gradients. Its batch norm, where it learns, sees this process's share alone: see `average_buffers`."""
+        """Return the network for training in all processes.
+
+        It begins with the first process's weights, and all processes get the mean of their gradients. Batch norm that
+        learns sees only this process's share, see `average_buffers`.
+        """
         if self.world_size == 1:
             return network
         if not self.is_main:
-            # So that dropout drops out other units in each process. The state that checkpoints keep is the first's.
+            # Dropout must drop other units in each process. Checkpoints keep the random state of the first process.
             generator = torch.Generator().set_state(torch.get_rng_state())
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)) + self.rank)
         return self._fabric.setup_module(network, move_to_device=False)
 
     @torch.no_grad()
     def average_buffers(self, network: torch.nn.Module) -> None:
-        """Give all processes the mean of what batch norm learned in each, which is a running mean itself."""
+        """Give all processes the mean of their batch norm statistics, which are running means themselves."""
         buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
         if self.world_size == 1 or not buffers:
             return
@@ -182,14 +194,14 @@ class Processes:
             buffer.copy_(mean.view_as(buffer))
 
     def mean(self, values: Mapping[str, float], weight: float) -> dict[str, float]:
-        """Means over the whole batch from those over the shares, weighed as `batches` says."""
+        """Return means over the whole batch from means over the shares and their weights, see `batches`."""
         if self.world_size == 1:
             return dict(values)
         means = self._reduced(np.array(list(values.values())) * weight) / self.world_size
         return dict(zip(values, means.tolist(), strict=True))
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
-        """(m, ...) rows, one an item of this process's share, to the (n, ...) rows of all items, in their order."""
+        """Return the (n, ...) rows of all items in their order, from the (m, ...) rows of this process's share."""
         if self.world_size == 1:
             return rows
         whole = np.zeros((int(self._reduced(np.array(len(rows)))), *rows.shape[1:]))
@@ -197,23 +209,23 @@ class Processes:
         return self._reduced(whole)
 
     def _reduced(self, values: np.ndarray, how: str = "sum") -> np.ndarray:
-        """The sum or the maximum over the processes, elementwise; exact for whole numbers and for sums with zeros."""
+        """Return the elementwise sum or maximum over the processes. Sums of whole numbers and with zeros are exact."""
         return self._fabric.all_reduce(torch.from_numpy(values), reduce_op=how).numpy()
 
 
 def _connect(size: int, by_torchrun: bool) -> "Fabric":
-    # Here, so that one process alone does not pay for it.
+    # A process that trains alone must not wait for these imports.
     import logging
 
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
     from lightning_fabric.strategies import DDPStrategy
 
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets
-    # Fabric insists on what srun sets only where --ntasks-per-node was given, and compares it with `devices`.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # without its greeting
+    # Fabric needs a variable that srun sets only with --ntasks-per-node, and compares it with `devices`.
     n_here = size if by_torchrun else int(os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(size)))
     strategy = DDPStrategy(
-        # What the processes tell each other stays on the host, so that it waits for no GPU; gradients do not.
+        # Numbers are exchanged on the host, without waiting for a GPU. Gradients are exchanged between GPUs.
         process_group_backend="cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
         timeout=TIMEOUT,
         forward_sync_buffers=False,
@@ -230,7 +242,7 @@ def _connect(size: int, by_torchrun: bool) -> "Fabric":
 
 
 def _lost_another(error: Exception) -> bool:
-    """Whether an error says no more than that another process has gone; gloo has no class for that."""
+    """Whether an error only says that another process has ended. gloo has no class for it."""
     return isinstance(error, torch.distributed.DistError) or (type(error) is RuntimeError and "/gloo/" in str(error))
 
 

@@ -1,20 +1,20 @@
-"""How far a run is, and the running sums of its epoch."""
+"""How far a run is, and the running sums of its current epoch."""
 
 from dataclasses import asdict, dataclass, field
 
 
 @dataclass
 class Progress:
-    """How far a run is. It travels in the checkpoint.
+    """How far a run is. The checkpoint holds it.
 
     Attributes
     ----------
     epoch : int
-        The epoch in work, from 0: so many are done.
+        The current epoch, from 0. So many epochs are done.
     step : int
         Training steps taken since the start of the run, over all epochs.
     step_in_epoch : int
-        Training steps taken in this epoch.
+        Training steps taken in the current epoch.
     sums : dict
         Sums over this epoch's images: `n_images`, `seconds`, and each score times the number of its images.
     """
@@ -26,7 +26,7 @@ class Progress:
 
     @classmethod
     def from_checkpoint(cls, state: dict) -> "Progress":
-        """Read it from a checkpoint. One from before version 0.2 has other entries, which say the same."""
+        """Read the progress from a checkpoint. Before version 0.2 other entries held the same numbers."""
         if "progress" in state:
             return cls(**{**state["progress"], "sums": dict(state["progress"]["sums"])})
         sums = dict(state["sums"])
@@ -38,7 +38,7 @@ class Progress:
         return asdict(self)
 
     def add_step(self, scores: dict[str, float], n_images: int, seconds: float) -> None:
-        """Note one training step and its scores, which are means over its images."""
+        """Count one training step, and add its scores, which are means over its images."""
         self.step += 1
         self.step_in_epoch += 1
         for key, value in {"n_images": 1, "seconds": seconds / n_images, **scores}.items():

@@ -1,4 +1,4 @@
-"""What a run keeps from epoch to epoch: scores, checkpoints, pictures, curves, and what it prints."""
+"""The run of an experiment in its folder: scores, checkpoints, pictures, curves, and the line for each epoch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +66,7 @@ class Run:
         self.model.take_up_decoding(state["exp_dict"])
         self.score_list = state["score_list"]
         if self.processes.is_main:
-            # A kill may have come between the two files.
+            # The run may have been killed between writing the two files.
             checkpoints.save_pickle(self.savedir / checkpoints.SCORES, self.score_list)
         epoch, step = self.model.progress.epoch, self.model.progress.step_in_epoch
         print(f"Resumed in epoch {epoch}, after {step} of its steps" if step else f"Resumed after epoch {epoch - 1}")
@@ -87,7 +87,7 @@ class Run:
                 write(self.savedir, state, self.score_list, self.model.with_decoding(self.exp_dict))
 
     def end_of_epoch(self, scores: dict[str, float]) -> None:
-        """Keep the scores of an epoch, draw, save and print."""
+        """Add the scores of an epoch, draw pictures if it is the best so far, save, and print a line."""
         row = {"epoch": self.model.progress.epoch, **scores, "peak_memory_gib": self.model.runtime.peak_memory()}
         self.score_list.append(row)
         patience = self.exp_dict["patience"]
@@ -106,7 +106,7 @@ class Run:
 
 
 def summary(score_list: list[dict]) -> str:
-    """Return the last epoch on one line."""
+    """Return the scores of the last epoch on one line."""
     row, best = score_list[-1], checkpoints.best_row(score_list)
     best_text = f"best {best['val_mae']:.3f} at epoch {best['epoch']}" if best else "no best yet"
     return (

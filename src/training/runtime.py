@@ -1,4 +1,4 @@
-"""What a training needs of the machine: device, precision, processes, random states, memory."""
+"""The machine as a training sees it: device, precision, processes, random states, memory."""
 
 import sys
 
@@ -10,21 +10,21 @@ from src.training.processes import Processes
 
 
 class Runtime(Device):
-    """Where, how precisely and with whom a network is trained.
+    """The device, the precision and the processes that train a network.
 
     Parameters
     ----------
     device : str
-        `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
+        `auto` (CUDA if there is a GPU), `cpu`, `cuda` or `cuda:N`.
     precision : str
-        `32`, `bf16` or `16`: of the network. The loss always runs in float32.
+        The precision of the network: `32`, `bf16` or `16`. The loss always runs in float32.
     processes : Processes, optional
-        Those that train together; this one alone by default.
+        The processes that train together; by default this one alone.
 
     Raises
     ------
     UserError
-        If there is no such device or precision.
+        If the device is not there, or the precision is unknown.
     """
 
     def __init__(self, device: str = "auto", precision: str = "32", processes: Processes | None = None) -> None:
@@ -36,11 +36,11 @@ class Runtime(Device):
         return find_device(name) if self.processes.world_size == 1 else find_device_of_one(name, self.processes)
 
     def make_scaler(self) -> torch.amp.GradScaler:
-        """Return what keeps small gradients from vanishing in float16; it does nothing in other precisions."""
+        """Return the scaler that keeps small gradients from vanishing in float16. Otherwise it does nothing."""
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "16")
 
     def random_state(self) -> dict:
-        """Return the states of torch's generators, which are all the randomness that a network uses."""
+        """Return the states of torch's generators. A network uses no other random numbers."""
         cuda = [torch.cuda.get_rng_state(self.device)] if self.is_cuda else []
         return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
@@ -51,12 +51,12 @@ class Runtime(Device):
             torch.cuda.set_rng_state(state["cuda"][0], self.device)
 
     def reset_peak_memory(self) -> None:
-        """Forget what an experiment before used of the GPU."""
+        """Set the peak memory of the GPU back to 0, so that it does not include an earlier experiment."""
         if self.is_cuda:
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def peak_memory(self) -> float:
-        """Return the most memory used so far, in GiB: of the GPU, or of this process in its whole life."""
+        """Return the peak memory in GiB: of the GPU since the last reset, or of this process since its start."""
         if self.is_cuda:
             return torch.cuda.max_memory_allocated(self.device) / 2**30
         try:
@@ -68,7 +68,7 @@ class Runtime(Device):
 
 
 def find_device_of_one(name: str, processes: Processes) -> torch.device:
-    """Return the device of this process among several: the GPU of its local rank."""
+    """Return the device of one process among several: the GPU with the number of its local rank."""
     device = find_device(name)
     if device.type == "cpu":
         return device
