@@ -1,6 +1,6 @@
-"""Make ready weights of a trained network: one file that predicts, and a card that says what it is.
+"""Make ready weights from a trained network: one file that counts, and a card that says what it is.
 
-python scripts/export.py EXPERIMENT_DIR|CHECKPOINT -o results/weights/NAME.pth
+python scripts/export.py EXPERIMENT_DIR|CHECKPOINT -o NAME.pth
 """
 
 import argparse
@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lcfcn.cli import Parser, run_main  # noqa: E402
 from lcfcn.counting.defaults import CHECKPOINT_HELP  # noqa: E402
 
-EPILOG = """It writes NAME.pth (weights, experiment, class names, validation scores; nothing of the optimizer), NAME.md
-(the card), and with --onnx NAME.onnx. Weights in results/weights are known to predict.py and evaluate.py by their name:
--c NAME."""
+EPILOG = """It writes NAME.pth (weights, experiment, class names and validation scores, without the optimizer), NAME.md
+(the card), and with --onnx NAME.onnx. predict.py, evaluate.py and lcfcn.load take NAME.pth. predict.py and lcfcn.load
+take NAME.onnx too."""
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -24,9 +24,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help=CHECKPOINT_HELP)
     parser.add_argument("-o", "--out", required=True, type=Path, metavar="NAME.pth", help="the file to write")
-    parser.add_argument("--half", action="store_true", help="16 bits a weight: half the size")
+    parser.add_argument("--half", action="store_true", help="write weights of 16 bits: half the size")
     parser.add_argument("--onnx", action="store_true", help="write NAME.onnx too")
-    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    parser.add_argument("--force", action="store_true", help="overwrite files that are there")
     args = parser.parse_args(argv)
     if args.out.suffix != ".pth":
         parser.error(f"-o is {args.out}; expected a file that ends in .pth")
@@ -34,7 +34,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write what the command line asks for, and say what."""
+    """Write the files, and print their sizes."""
     from src.release.export import export  # torch takes seconds, and --help need not wait for it
 
     for file in export(args.source, args.out, half=args.half, onnx=args.onnx, force=args.force):
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; 0 is well, 2 a user's mistake."""
+    """Run the command line; return 0 if all is well, 2 after a user's mistake."""
     args = parse_args(argv)
     return run_main("export.py", lambda: run(args))
 

@@ -1,4 +1,4 @@
-"""Start a SLURM cluster of this one machine, to try jobs on: python scripts/local_slurm.py start|stop|status."""
+"""Start a SLURM cluster on this machine alone, to try jobs: python scripts/local_slurm.py start|stop|status."""
 
 import argparse
 import sys
@@ -11,11 +11,11 @@ from src.experiments import local_slurm  # noqa: E402
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked."""
+    """Start or stop the cluster, and print its state."""
     folder = args.folder.absolute()
     if args.action == "start":
         configuration = local_slurm.start(folder)
-        print(f"{local_slurm.status(folder)} SLURM's commands find it after\nexport SLURM_CONF={configuration}")
+        print(f"{local_slurm.status(folder)} To use it, run\nexport SLURM_CONF={configuration}")
         return 0
     if args.action == "stop":
         local_slurm.stop(folder)
@@ -24,14 +24,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; 0 is well, 2 a user's mistake."""
+    """Run the command line; return 0 if all is well, 2 after a user's mistake."""
     parser = Parser(description=__doc__, allow_abbrev=False)
     parser.add_argument("action", choices=("start", "stop", "status"))
     parser.add_argument(
         "--folder",
         type=Path,
         default=local_slurm.default_folder(),
-        help="of its own, for configuration, state and logs (default %(default)s)",
+        help="the cluster's own folder, for configuration, state and logs (default %(default)s)",
     )
     args = parser.parse_args(argv)
     return run_main("local_slurm.py", lambda: run(args))

@@ -236,7 +236,7 @@ def test_a_missing_network_is_one_line(experiment, tmp_path, capsys):
     (tmp_path / savedir.name / "exp_dict.json").write_bytes((savedir / "exp_dict.json").read_bytes())
     assert "there is no" in failure(capsys, arguments_of(tmp_path / savedir.name))
     assert [path.name for path in sorted((tmp_path / savedir.name).iterdir())] == ["exp_dict.json"]
-    assert "is no experiment" in failure(capsys, ["-sb", tmp_path, "-ei", "abc", "--split", "val"])
+    assert "-ei abc is unknown" in failure(capsys, ["-sb", tmp_path, "-ei", "abc", "--split", "val"])
 
 
 # Predictions of any tool, on TRANCOS's layout: its region of interest is rows 2 to 19 and columns 3 to 30

@@ -107,9 +107,9 @@ def test_find_by_group_by_id_and_from_the_folder(tmp_path):
 def test_find_refuses_in_one_line(tmp_path):
     for arguments, message in [
         ((["tranco"],), "-e tranco is unknown; did you mean trancos.; choose from demo"),
-        ((None, "0" * 32), "is no experiment"),
-        ((["demo"], "0" * 32), "is no experiment of demo"),
-        ((None, None), "no experiment was named"),
+        ((None, "0" * 32), f"-ei {'0' * 32} is unknown"),
+        ((["demo"], "0" * 32), f"-ei {'0' * 32} is not in demo"),
+        ((None, None), "there is no experiment to run"),
         ((None, "0" * 32, ["lr=1"]), "would change the experiment's id"),
     ]:
         with pytest.raises(UserError, match=message):

@@ -190,7 +190,7 @@ def test_a_weight_that_float16_cannot_hold_is_one_line(experiment, tmp_path, cap
 def test_files_that_are_there_stay(experiment, tmp_path, capsys, taken):
     (tmp_path / taken).write_text("mine")
     told = failure(capsys, experiment, "-o", tmp_path / "a.pth", "--onnx")
-    assert f"{taken} is there already: choose another -o, or say --force" in told
+    assert f"{taken} is there already: choose another -o, or add --force" in told
     assert [file.name for file in sorted(tmp_path.iterdir())] == [taken]
     assert (tmp_path / taken).read_text() == "mine"
 
@@ -278,14 +278,14 @@ def test_the_card_says_what_the_files_are(ready):
         "by class: disc, ellipse",
         "`dataset.name=synthetic`",
         "the first 6 of its training images",
-        "-c half -o out",
-        "-c half -d DATADIR --split test",
-        "These images chose the epoch and the decoding, so their scores flatter.",
+        "-c half.pth -o out",
+        "-c half.pth -d DATADIR --split test",
+        "These images chose the epoch and the decoding, so the scores on them are too good.",
         "before they were rounded to float16",
         "images at 2 times their size",
-        "It is shown their mirror images too,",
+        "It gets their mirror images too,",
         "smoothed by 0.7 pixels. An object is a connected blob of pixels above -0.5,",
-        "the map sinks by 0.05 between",
+        "the map falls by 0.05 between",
         "from the weights `start.pth`",
         "softmax(logits)",
     ):
@@ -351,5 +351,5 @@ def test_a_network_whose_layers_pad_by_the_size_is_one_line_and_nothing_is_writt
     network = build_network("fpn_timm_tf_efficientnet_lite0", 2, output_stride=8).state_dict()
     torch.save({"model": network, "exp_dict": exp_dict, "class_names": ["disc", "ellipse"]}, tmp_path / "tf.pth")
     told = failure(capsys, tmp_path / "tf.pth", "-o", tmp_path / "a.pth", "--onnx")
-    assert "--onnx cannot follow the Conv2dSame layers of this network" in told
+    assert "--onnx cannot trace the Conv2dSame layers of this network" in told
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["tf.pth"]

@@ -1,1 +1,1 @@
-"""What an experiment is: its settings and their checks, its folder, the recipe that chooses settings, its jobs."""
+"""Experiments: their settings and checks, their folders, the recipe that chooses settings, their jobs."""

@@ -1,4 +1,4 @@
-"""The command line of trainval.py. It imports no torch, so that a mistake is told at once."""
+"""The command line of trainval.py. It imports no torch, so that an error is printed at once."""
 
 import argparse
 import os
@@ -22,7 +22,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("-ei", "--exp_id", help="run this experiment only")
     parser.add_argument("-nw", "--num_workers", type=int, default=0, help="processes that load data (default 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-    parser.add_argument("--precision", choices=tuple(PRECISIONS), default="32", help="of the network (default 32)")
+    parser.add_argument(
+        "--precision", choices=tuple(PRECISIONS), default="32", help="precision of the network (default 32)"
+    )
     parser.add_argument(
         "--set",
         nargs="+",
@@ -36,9 +38,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "-j",
         "--job",
         choices=("slurm", "status", "logs", "cancel"),
-        help="slurm: submit each experiment as a job; status, logs, cancel: of these jobs",
+        help="slurm: submit each experiment as a job; status, logs, cancel: act on these jobs",
     )
-    parser.add_argument("-jc", "--job_config", metavar="NAME", help="of job_configs.py (default: the first)")
+    parser.add_argument(
+        "-jc", "--job_config", metavar="NAME", help="the settings of the jobs, from job_configs.py (default: the first)"
+    )
     args = parser.parse_args(argv)
     if args.num_workers < 0:
         parser.error(f"-nw is {args.num_workers}; expected 0 or more")
@@ -46,7 +50,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def launched_size() -> tuple[int, bool]:
-    """Return how many processes torchrun or srun started to train together, and whether it was torchrun."""
+    """Return how many processes torchrun or srun started together, and whether it was torchrun."""
     by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
-    # SLURM_NTASKS is there too for the one process that a batch script starts by itself.
+    # Not SLURM_NTASKS: it is set also for the single process that a batch script starts.
     return int(os.environ.get("WORLD_SIZE" if by_torchrun else "SLURM_STEP_NUM_TASKS", 1)), by_torchrun

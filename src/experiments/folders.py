@@ -1,4 +1,4 @@
-"""Experiments by group or id, and their folders as Haven lays them out."""
+"""Find experiments by group or id, and make their folders as Haven does."""
 
 import os
 from pathlib import Path
@@ -20,10 +20,12 @@ def find_experiments(
     Raises
     ------
     UserError
-        If a group or the id is unknown, or an experiment is not well formed.
+        If a group or the id is unknown, or an experiment has a wrong setting.
     """
     if not group_names and exp_id is None:
-        raise UserError(f"no experiment was named: give -e GROUP, one of {', '.join(sorted(groups))}, or -ei EXP_ID")
+        raise UserError(
+            f"there is no experiment to run: give -e GROUP, one of {', '.join(sorted(groups))}, or -ei EXP_ID"
+        )
     if not group_names:
         if assignments:
             raise UserError("--set with -ei alone would change the experiment's id: give its group with -e too")
@@ -36,11 +38,11 @@ def find_experiments(
     for exp_dict in (e for name in group_names for e in groups[name]):
         exp_dict = override(exp_dict, assignments)
         check_exp_dict(exp_dict)
-        by_id[experiment_id(exp_dict)] = exp_dict  # an experiment of two groups runs once
+        by_id[experiment_id(exp_dict)] = exp_dict  # an experiment in two groups runs once
     if exp_id is None:
         return list(by_id.values())
     if exp_id not in by_id:
-        raise UserError(f"-ei {exp_id} is no experiment of {' '.join(group_names)}: choose from {', '.join(by_id)}")
+        raise UserError(f"-ei {exp_id} is not in {' '.join(group_names)}: choose from {', '.join(by_id)}")
     return [by_id[exp_id]]
 
 
@@ -49,7 +51,7 @@ def _read_experiment(savedir_base: Path, exp_id: str) -> dict:
     try:
         exp_dict = haven_utils.load_json(path)
     except OSError:
-        raise UserError(f"-ei {exp_id} is no experiment: there is no {path}; check -sb, or give -e GROUP") from None
+        raise UserError(f"-ei {exp_id} is unknown: there is no {path}; check -sb, or give -e GROUP") from None
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): give -e GROUP, which writes it again") from None
     if not isinstance(exp_dict, dict) or experiment_id(exp_dict) != exp_id:
@@ -65,12 +67,12 @@ def check_writable(savedir_base: Path) -> None:
         folder = os.path.dirname(folder)
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(
-            f"-sb {savedir_base} cannot be written: {folder} is no folder that you may write to; choose another"
+            f"-sb {savedir_base} cannot be written: {folder} is not a folder that you may write to; choose another"
         )
 
 
 def open_experiment(exp_dict: dict, savedir_base: Path, reset: bool) -> Path:
-    """Make the experiment's folder as Haven lays it out; `reset` first moves an earlier one to `deleted/`."""
+    """Make the experiment's folder as Haven does. With `reset`, first move an earlier one to `deleted/`."""
     savedir = savedir_base / experiment_id(exp_dict)
     try:
         if reset and os.path.exists(savedir):
@@ -81,5 +83,5 @@ def open_experiment(exp_dict: dict, savedir_base: Path, reset: bool) -> Path:
 
 
 def experiment_id(exp_dict: dict) -> str:
-    """Return Haven's hash of an experiment as it was written, the name of its folder."""
+    """Return Haven's hash of an experiment as it was written. It is the name of its folder."""
     return haven_utils.hash_dict(exp_dict)

@@ -1,7 +1,7 @@
-"""Haven's modules. This is the one place that imports them.
+"""Haven's modules. Only this module imports them.
 
-As it is, Haven takes over a second to import. Most of that time goes to nbformat and its JSON schema, which Haven uses
-only to write notebooks. Here nbformat loads when Haven uses it.
+Haven takes over a second to import. Most of that time goes to nbformat and its JSON schema, which Haven uses only to
+write notebooks. Here nbformat is not loaded before Haven uses it.
 """
 
 import importlib
@@ -16,11 +16,11 @@ NBFORMAT = "nbformat"
 
 @contextmanager
 def _nbformat_loads_when_used() -> Iterator[None]:
-    """Give what is imported inside a module that becomes nbformat at the first use of one of its names."""
+    """Replace nbformat for the imports in the block by a module that loads it when a name of it is first used."""
     if NBFORMAT in sys.modules:
         yield
         return
-    # Not importlib's LazyLoader: an import statement itself makes that one load.
+    # importlib's LazyLoader does not do: it loads as soon as an import statement runs.
     stand_in = ModuleType(NBFORMAT)
     stand_in.__getattr__ = lambda name: getattr(importlib.import_module(NBFORMAT), name)
     sys.modules[NBFORMAT] = stand_in
@@ -31,7 +31,7 @@ def _nbformat_loads_when_used() -> Iterator[None]:
 
 
 with _nbformat_loads_when_used(), warnings.catch_warnings():
-    # haven-ai 0.7.3 reads its own version through pkg_resources, which warns that it will go.
+    # haven-ai 0.7.3 reads its own version with pkg_resources, which warns that it will be removed.
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
     from haven import haven_chk, haven_utils, haven_wizard
 

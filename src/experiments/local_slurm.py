@@ -1,8 +1,8 @@
-"""A SLURM cluster of this one machine, from Debian's packages slurm-wlm and munge, to try jobs on and to test them.
+"""A SLURM cluster on one machine, from Debian's packages slurm-wlm and munge, to try jobs and to test them.
 
-All that belongs to it lies in one folder: configuration, state, logs, MUNGE's key and socket. It listens on free
-ports of this machine, runs as whoever starts it (root or not, and then only that user's jobs), and is never started
-where SLURM is configured already.
+All its files are in one folder: configuration, state, logs, and MUNGE's key and socket. It listens on free ports of
+this machine. It runs as the user who starts it, root or not; another user than root can only run own jobs. It does not
+start where SLURM is configured already.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from pathlib import Path
 from lcfcn.errors import UserError
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
-"""In the order in which they start."""
+"""The daemons, in the order in which they start."""
 CONFIGURED = (Path("/etc/slurm/slurm.conf"), Path("/etc/slurm-llnl/slurm.conf"))
-"""Where a machine that belongs to a cluster has its configuration."""
+"""The places of the configuration on a machine that belongs to a cluster."""
 PATIENCE = 30.0
-"""Seconds that a daemon or a node may take to come up or go down."""
+"""Seconds that a daemon or a node may take to start or stop."""
 
-# Two jobs of one CPU run side by side. What comes to the partition `urgent` preempts what runs in `main`: a job has
-# GraceTime from SIGTERM on to save, and is put back into the queue, where cred_expire says how long it waits.
-# Accounting, control groups and mail are left out, because they need more than these packages and an own user.
+# Two jobs of one CPU run side by side. A job in the partition `urgent` preempts one in `main`: the latter gets SIGTERM,
+# has GraceTime to save, and is put back into the queue, where it waits for as long as cred_expire says. There is no
+# accounting, control group or mail, because these need further packages and a user of their own.
 CONFIGURATION = """\
 ClusterName=local
 SlurmctldHost={host}(127.0.0.1)
@@ -62,27 +62,29 @@ PartitionName=urgent Nodes=ALL PriorityTier=2
 
 
 def default_folder() -> Path:
-    """Where the cluster lies if no folder is given."""
+    """Return the folder of the cluster if none is given."""
     return Path(tempfile.gettempdir()) / f"local_slurm_{os.getuid()}"
 
 
 def check_possible() -> None:
     """Raise `UserError` if a cluster cannot be started here, or one is configured already."""
     if os.environ.get("SLURM_CONF"):
-        raise UserError(f"SLURM_CONF is {os.environ['SLURM_CONF']}: a cluster is configured already, and is left alone")
+        raise UserError(
+            f"SLURM_CONF is {os.environ['SLURM_CONF']}: a cluster is configured already, and must not be disturbed"
+        )
     for path in CONFIGURED:
         if path.exists():
-            raise UserError(f"there is {path}: a cluster is configured already, and is left alone")
+            raise UserError(f"there is {path}: a cluster is configured already, and must not be disturbed")
     for name in ("slurmctld", "slurmd"):
         if _running(name):
-            raise UserError(f"{name} runs already (process {_running(name)[0]}), and is left alone")
+            raise UserError(f"{name} runs already (process {_running(name)[0]}), and must not be disturbed")
     missing = [name for name in (*DAEMONS, "sinfo", "srun", "sbatch") if not _find(name)]
     if missing:
         raise UserError(f"there is no {', '.join(missing)}: apt-get install slurm-wlm munge (Debian, Ubuntu)")
 
 
 def _find(name: str) -> str | None:
-    """The daemons lie in folders that only root has on its path."""
+    """Return the path of a program. The daemons are in folders that only root has in PATH."""
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
 
 
@@ -96,18 +98,18 @@ def _running(name: str) -> list[int]:
 
 
 def start(folder: Path) -> Path:
-    """Start the cluster in a folder of its own, and return its slurm.conf, which SLURM_CONF is to name.
+    """Start the cluster in a folder of its own, and return its slurm.conf, for SLURM_CONF.
 
     Raises
     ------
     UserError
-        If there is a cluster already, a package is missing, or the cluster does not come up.
+        If there is a cluster already, a package is missing, or the cluster does not start.
     """
     check_possible()
     configuration = _lay_out(folder)
     commands = {
         "munged": [
-            "--force",  # the folder is closed to others, and so to other users' clients, of which there are none
+            "--force",  # munged complains that others cannot read the folder, but no other user needs it
             f"--key-file={folder}/munge.key",
             f"--socket={folder}/munge.socket",
             f"--pid-file={folder}/munged.pid",
@@ -128,7 +130,7 @@ def start(folder: Path) -> Path:
 
 
 def _lay_out(folder: Path) -> Path:
-    """Write the configuration and a new key, and return the former."""
+    """Write the configuration and a new key, and return the configuration's path."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise UserError(f"{folder} belongs to another user: give --folder")
@@ -168,12 +170,12 @@ def _free_ports(n: int) -> list[int]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The environment in which SLURM's commands speak to the cluster of a folder."""
+    """Return the environment in which SLURM's commands use the cluster of a folder."""
     return {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
 
 
 def _start_daemon(name: str, options: list[str], folder: Path) -> None:
-    # A daemon keeps its outputs open: a pipe would never end.
+    # A daemon keeps its outputs open, so a pipe would never end.
     with (folder / "start.log").open("a") as log:
         code = subprocess.run(
             [_find(name), *options], env=environment(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -184,7 +186,7 @@ def _start_daemon(name: str, options: list[str], folder: Path) -> None:
 
 
 def _pid(folder: Path, name: str) -> int | None:
-    """The process of a daemon of this folder, if it runs."""
+    """Return the process of a daemon of this folder, or None if it does not run."""
     with contextlib.suppress(OSError, ValueError):
         pid = int((folder / f"{name}.pid").read_text())
         if Path(f"/proc/{pid}/comm").read_text().strip() == name:
@@ -205,7 +207,7 @@ def _last_words(folder: Path) -> str:
     for name in ("start.log", *(f"{name}.log" for name in DAEMONS)):
         with contextlib.suppress(OSError):
             lines += [line for line in (folder / name).read_text().splitlines() if "rror" in line or "fatal" in line]
-    return f"{lines[-1] if lines else 'no error was logged'} (logs lie in {folder})"
+    return f"{lines[-1] if lines else 'no error was logged'} (the logs are in {folder})"
 
 
 def _sinfo(folder: Path, form: str) -> str:
@@ -214,7 +216,7 @@ def _sinfo(folder: Path, form: str) -> str:
 
 
 def _ask(command: list[str], folder: Path) -> str:
-    """What a command of SLURM says of this cluster; nothing if it cannot be reached."""
+    """Return what a command of SLURM prints about this cluster, or "" if the cluster does not answer."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(command, env=environment(folder), capture_output=True, text=True, timeout=PATIENCE)
         return done.stdout.strip()
@@ -222,7 +224,7 @@ def _ask(command: list[str], folder: Path) -> str:
 
 
 def status(folder: Path) -> str:
-    """One line on whether the cluster of a folder runs."""
+    """Return a line that says whether the cluster of a folder runs."""
     down = [name for name in DAEMONS if not _pid(folder, name)]
     if len(down) == len(DAEMONS):
         return f"No cluster runs in {folder}."
@@ -233,7 +235,7 @@ def status(folder: Path) -> str:
 
 
 def stop(folder: Path) -> None:
-    """Cancel the jobs of the cluster of a folder, and end its daemons; its logs stay."""
+    """Cancel the jobs of the cluster of a folder, and end its daemons. Its logs stay."""
     if _pid(folder, "slurmctld"):
         _ask(["scancel", f"--user={_user()}"], folder)
         with contextlib.suppress(UserError):

@@ -1,4 +1,4 @@
-"""Check all that experiments need before anything is written."""
+"""Check everything that experiments need before anything is written."""
 
 import json
 import os
@@ -22,17 +22,17 @@ def prepare(
 ) -> tuple[dict, dict[str, PointDataset]]:
     """Return an experiment with all its settings, and its data sets.
 
-    The settings that it leaves to the data are chosen and printed, one a line.
+    Settings that are left to the data are chosen and printed, one on each line.
 
     Parameters
     ----------
     exp_dict : dict
-        As it was written.
+        The experiment as it was written.
     datadir : str or None
         Where the data is.
     savedir_base : Path
     reset : bool
-        Whether the run starts anew. If not, it must go on with the settings that it began with.
+        Whether the run starts again. If not, it must go on with the settings that it began with.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def prepare(
 
 
 def check_networks(exp_list: list[dict], runtime: Runtime) -> None:
-    """Build each different network with its optimizer once, to notice a wrong choice or missing weights now."""
+    """Build each different network with its optimizer once, to find wrong settings or missing weights now."""
     complete = [with_defaults(exp_dict) for exp_dict in exp_list]
     keys = ("model", "optimizer", "schedule", "flip_test")
     for exp_dict in {json.dumps([e[key] for key in keys]): e for e in complete}.values():

@@ -1,4 +1,4 @@
-"""The settings of an experiment: which there are, their defaults, their checks, and how `--set` replaces them."""
+"""The settings of an experiment: their names, defaults and checks, and how `--set` replaces them."""
 
 import ast
 import copy
@@ -34,33 +34,36 @@ DEFAULTS = {
     "ema_decay": 0,
     "flip_test": False,
 }
-"""The optional settings. What `loss` and `decoding` leave out takes the defaults of `LCFCNLoss` and `Decoding`."""
+"""The optional settings. `loss` and `decoding` take the defaults of `LCFCNLoss` and `Decoding` for the rest."""
 AUTO = "auto"
-"""The value of a setting that `src.experiments.recipe` finds out from the training images."""
+"""The value of a setting that `src.experiments.recipe` chooses from the training images."""
 VALIDATION = "validation"
-"""The value of `decoding` where the validation images choose it."""
+"""The value of `decoding` that lets the validation images choose it."""
 BATCH = "batch"
-"""The value of `loss.divide_by_points` where the losses are divided by the mean number of clicks of the whole batch."""
+"""The value of `loss.divide_by_points` that divides losses by the mean number of clicks of the whole batch."""
 NUMBERS = {
     "heatmap_only": (1, "the share of the training's steps, from 0 to 1"),
     "heatmap_weight": (math.inf, "the weight of that loss, a number from 0"),
     "ema_decay": (0.99999, "how much of the average of the weights a step keeps, from 0 (no average) to 0.99999"),
 }
-"""Optional numbers from 0: the greatest possible value, and the text for others."""
+"""Optional numbers from 0: their greatest possible value, and what an error message expects."""
 SECTIONS = {
     "dataset": ("name", "transform"),
     "model": ("name", "base", "n_classes", "pretrained"),
     "dataset_size": ("train", "val"),
 }
-"""The sections that an experiment must have, and what they must hold."""
+"""The sections that an experiment must have, and the entries that they must have."""
 MODEL_OPTIONS = ("freeze_batch_norm", "output_stride")
 LOSS_OPTIONS = ("spare_points", "divide_by_points", "term_weights")
 OPTIONAL_SECTIONS = {"loss": LOSS_OPTIONS, "decoding": Decoding._fields}
-"""The sections that an experiment need not have, and what they may hold."""
+"""The optional sections, and the entries that they may have."""
 
 
 def with_defaults(exp_dict: dict) -> dict:
-    """Return an experiment with today's names and with every optional setting. The hash stays that of the one given."""
+    """Return an experiment with every optional setting, and with old names replaced.
+
+    This is for use only. The experiment's hash is that of the dict as it was written.
+    """
     return {**copy.deepcopy(DEFAULTS), **with_new_names(exp_dict)}
 
 
@@ -76,7 +79,7 @@ def check_exp_dict(exp_dict: dict) -> None:
         _check_keys(section, exp_dict[section], required, optional)
     exp_dict = with_defaults(exp_dict)
     if exp_dict["model"]["name"] != "lcfcn":
-        raise UserError(f"model.name is {exp_dict['model']['name']!r}; expected 'lcfcn', the only one there is")
+        raise UserError(f"model.name is {exp_dict['model']['name']!r}; expected 'lcfcn', the only model")
     check_model(exp_dict["model"])
     _check_optional_sections(exp_dict)
     _check_numbers(exp_dict)
@@ -111,12 +114,14 @@ def _check_numbers(exp_dict: dict) -> None:
 
 
 def _check_plain(value: object) -> None:
-    """A checkpoint's experiment may hold what exp_dict.json can't, such as a tensor."""
+    """Raise `UserError` for values that exp_dict.json cannot hold. A checkpoint may hold a tensor, for instance."""
     if isinstance(value, dict | list | tuple):
         for inner in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
             _check_plain(inner)
     elif not isinstance(value, str | int | float | NoneType):
-        raise UserError(f"the experiment holds a {type(value).__name__}; expected texts, numbers, lists and dicts")
+        raise UserError(
+            f"the experiment holds a {type(value).__name__}; expected texts, numbers, lists and dicts: remove it"
+        )
 
 
 def _check_loss(loss: dict) -> None:
@@ -147,8 +152,8 @@ def _check_keys(where: str, found: dict, required: tuple[str, ...], optional: It
 def override(exp_dict: dict, assignments: list[str]) -> dict:
     """Return a copy of an experiment with entries replaced by `KEY=VALUE` strings.
 
-    Keys are dotted, and values are Python literals. A value that is no literal is a string, so paths need no quotes.
-    A key under its old name means the new one.
+    Keys are dotted, and values are Python literals. A value that is not a literal is a string, so paths need no quotes.
+    An old name of a key means the new one.
 
     Raises
     ------
@@ -170,7 +175,7 @@ def override(exp_dict: dict, assignments: list[str]) -> dict:
             if not isinstance(target, dict):
                 raise _unknown_key(key, exp_dict)
         optional = {"": DEFAULTS, "model": MODEL_OPTIONS, **OPTIONAL_SECTIONS}.get(".".join(sections), ())
-        # The readers know what a data set takes, and refuse the rest.
+        # The data sets know their own options, and refuse others.
         if last not in target and last not in optional and sections != ["dataset"]:
             raise _unknown_key(key, exp_dict)
         target[last] = _literal(text)

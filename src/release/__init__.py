@@ -1,1 +1,1 @@
-"""Ready weights: a small file that counts, with its card."""
+"""Publish a trained network: ready weights in one small file, with a card."""

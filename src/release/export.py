@@ -1,4 +1,4 @@
-"""Ready weights: a trained network as one small file that predicts, with a card that says what it is."""
+"""Write ready weights: a trained network as one small file that counts, with a card that says what it is."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ from src.release import model_card, onnx_file
 from src.training.checkpoints import SCORES, epoch_of, experiment_of
 
 NO_SCORES = ("val_seconds", "val_score")
-"""What a row has under the name of a validation score, and is the time or the MAE once more."""
+"""Entries of a row that are named as validation scores are, but are the time, and the MAE once more."""
 
 
 def export(source: Path, target: Path, *, half: bool = False, onnx: bool = False, force: bool = False) -> list[Path]:
@@ -27,21 +27,21 @@ def export(source: Path, target: Path, *, half: bool = False, onnx: bool = False
     Parameters
     ----------
     source : Path
-        What `find_checkpoint` takes.
+        A checkpoint, the folder of an experiment, or the name of ready weights.
     target : Path
-        Of the weights, ends in .pth; the card ends in .md, and the ONNX file in .onnx.
+        The file of the weights, ends in .pth. The card ends in .md, and the ONNX file in .onnx.
     half : bool
-        Write the weights in float16; they are float32 again once loaded.
+        Write the weights in float16. They become float32 again when they are loaded.
     onnx : bool
         Write an ONNX file of these weights too.
     force : bool
-        Write over files that are there.
+        Overwrite files that are there.
 
     Raises
     ------
     UserError
-        If a file is there already, the checkpoint does not do, a weight has no place in float16, a package for ONNX is
-        missing, or something cannot be written.
+        If a file is there already, the checkpoint is wrong, a weight is too large for float16, a package for ONNX is
+        missing, or a file cannot be written.
     """
     onnx_target, card_target = target.with_suffix(".onnx"), target.with_suffix(".md")
     _check_free([target, card_target, *([onnx_target] if onnx else [])], force)
@@ -56,7 +56,7 @@ def export(source: Path, target: Path, *, half: bool = False, onnx: bool = False
             trained, ready["class_names"] or default_names(trained.settings.n_classes)
         )
     about = [model_card.FileFacts(f.name, len(data), hashlib.sha256(data).hexdigest()) for f, data in contents.items()]
-    # The card comes last: where it stands, all is there.
+    # The card comes last. If it is there, all files are there.
     contents[card_target] = model_card.text(ready, about, trained, _chosen(path, ready["exp_dict"])).encode()
     make_folder(target.parent)
     for file, data in contents.items():
@@ -67,23 +67,23 @@ def export(source: Path, target: Path, *, half: bool = False, onnx: bool = False
 def _check_free(files: list[Path], force: bool) -> None:
     taken = [file for file in files if file.exists()]
     if taken and not force:
-        raise UserError(f"{taken[0]} is there already: choose another -o, or say --force")
+        raise UserError(f"{taken[0]} is there already: choose another -o, or add --force")
 
 
 def ready_weights(path: Path, *, half: bool) -> dict:
-    """What a file of ready weights holds: all that predicting and scoring need of a checkpoint, and where it is from.
+    """Return the content of a file of ready weights: what counting and scoring need of a checkpoint, and its source.
 
     Returns
     -------
     ready : dict
-        `model`, the state dict, in float16 if `half`; `exp_dict`, of whose `model.pretrained` the name alone is left;
+        `model`, the state dict, in float16 if `half`; `exp_dict`, with only the file's name in `model.pretrained`;
         `class_names`, a list or None; `epoch`, an int or None; `scores`, the validation scores of that epoch by name,
-        none if they are not known.
+        empty if they are not known.
 
     Raises
     ------
     UserError
-        If the checkpoint does not do, or a weight has no place in float16.
+        If the checkpoint is wrong, or a weight is too large for float16.
     """
     checkpoint = load_checkpoint(path)
     exp_dict = experiment_of(checkpoint, path)
@@ -100,28 +100,28 @@ def ready_weights(path: Path, *, half: bool) -> dict:
 
 
 def _halved(name: str, value: Tensor) -> Tensor:
-    """A tensor in float16; what is not floating stays, such as batch norm's number of batches."""
+    """Return a tensor in float16. An integer tensor, such as batch norm's number of batches, stays as it is."""
     if not value.is_floating_point():
         return value
     halved = value.half()
     if not halved.isfinite().all():
         most, limit = value.abs().max().item(), torch.finfo(torch.float16).max
-        raise UserError(f"{name} has the weight {most:g}; expected {limit:g} at the most with --half: leave --half out")
+        raise UserError(f"{name} has the weight {most:g}; expected at most {limit:g} with --half: leave --half out")
     return halved
 
 
 def _scores(checkpoint: dict, path: Path, epoch: int | None) -> dict[str, float]:
-    """The validation scores of a checkpoint's epoch: from the experiment's table beside it, or its own."""
+    """Return the validation scores of a checkpoint's epoch, from the experiment's table beside it or from itself."""
     rows = load_plain_pickle(path.with_name(SCORES)) or []
     row = next((row for row in rows if row["epoch"] == epoch), checkpoint.get("scores") or {})
     return {key: value for key, value in row.items() if key.startswith("val_") and key not in NO_SCORES}
 
 
 def _chosen(path: Path, exp_dict: dict) -> list[str]:
-    """What validation chose.
+    """Return what the validation images chose.
 
-    A checkpoint's experiment holds the decoding that was found; whether it was asked for says the one in the folder.
-    Where that is not at hand it counts as found, which promises less.
+    A checkpoint's experiment holds the decoding that is used. The exp_dict.json in the folder says whether validation
+    chose it. Without that file the decoding counts as chosen, because then the card claims less.
     """
     try:
         asked = json.loads(path.with_name("exp_dict.json").read_text(encoding="utf-8")).get("decoding")

@@ -1,4 +1,4 @@
-"""What ready weights are, in words: a Markdown file that lies beside them."""
+"""The card of ready weights: a Markdown file beside them that says what they are."""
 
 import json
 import math
@@ -14,36 +14,46 @@ from lcfcn.files import markdown_rows
 USE = """## Use
 
 ```
-python scripts/predict.py IMAGES -c {name} -o out
-python scripts/evaluate.py -c {name} -d DATADIR --split test -o out
+python scripts/predict.py IMAGES -c {file} -o out
+python scripts/evaluate.py -c {file} -d DATADIR --split test -o out
 ```
 
-The first counts and locates on your images, the second scores the weights on a copy of their data set. `{name}` is
-found in `results/weights`; give the path of the file if it lies elsewhere."""
+The first command counts and locates on your images. The second scores the weights on a copy of their data set. In
+Python, `lcfcn.load("{file}").count("photo.jpg")` counts."""
 LIMITS = """## Limits
 
 - The network was trained on this data set alone. On images of another kind, scale, light or angle, counts can be far
-  off, and nothing warns of it: look at the overlays that `predict.py` draws, and score it on images that you have
+  off without any warning: look at the overlays that `predict.py` draws, and score the network on images that you have
   counted.
-- A count can be right where places are wrong, and objects that touch can count as one."""
+- A count can be right although places are wrong, and objects that touch can count as one."""
 LICENCE = """## Licence
 
-The code is under Apache-2.0. The weights were made from the images and clicks of the data set{start}, whose terms you
-must respect, also where you use or pass on these weights: many data sets are for research only. No image is in the
-file."""
+The code is under Apache-2.0. The weights come from the images and clicks of the data set{start}. Respect the terms of
+these sources, also when you use or pass on these weights: many data sets are for research only. The file holds no
+image."""
 ONNX = """## ONNX
 
-`{name}` holds the same weights in float32. Its input `images` is float32 of shape (batch, 3, height, width), RGB in
-[0, 1], of any size, and normalised inside; its output `logits` has {channels}. Images run whole, not in tiles.
+`{name}` holds the same weights in float32. `lcfcn.load("{name}")` counts with it. For your own program: its input
+`images` is float32 of shape (batch, 3, height, width), RGB in [0, 1], of any size; the network normalises it. Its
+output `logits` has {channels}. Images run whole, not in tiles.
 
-Its metadata hold `class_names` (JSON), `zoom` (resize images so many times, bilinearly, before), and the decoding: with
-`lcfcn.decoding.Decoding(threshold, depth, smoothing)` made of the entries `decoding.threshold`, `decoding.depth` and
-`decoding.smoothing`, `lcfcn.lcfcn_loss.get_blobs({probs}, decoding=decoding)` labels the objects."""
+Its metadata hold `class_names` (JSON), `zoom` (first resize images by this factor, bilinearly), and the decoding. Make
+`lcfcn.Decoding(threshold, depth, smoothing)` from the entries `decoding.threshold`, `decoding.depth` and
+`decoding.smoothing`; then `lcfcn.get_blobs({probs}, decoding=decoding)` labels the objects."""
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """A file by its `name`, its `size` in bytes and its `sha256`."""
+    """A file.
+
+    Attributes
+    ----------
+    name : str
+    size : int
+        In bytes.
+    sha256 : str
+        In hexadecimal.
+    """
 
     name: str
     size: int
@@ -51,18 +61,18 @@ class FileFacts:
 
 
 def text(ready: dict, files: list[FileFacts], trained: TrainedNetwork, chosen: list[str]) -> str:
-    """The card of ready weights.
+    """Return the card of ready weights.
 
     Parameters
     ----------
     ready : dict
-        As `src.release.export.ready_weights` gives it.
+        From `src.release.export.ready_weights`.
     files : list of FileFacts
-        The weights, and perhaps the ONNX file.
+        The weights, and the ONNX file if there is one.
     trained : TrainedNetwork
-        With these weights.
+        The network with these weights.
     chosen : list of str
-        What validation chose: the epoch, and perhaps the decoding.
+        What the validation images chose: the epoch, and perhaps the decoding.
     """
     weights, *onnx = files
     exp_dict = ready["exp_dict"]
@@ -75,7 +85,7 @@ def text(ready: dict, files: list[FileFacts], trained: TrainedNetwork, chosen: l
         _facts(ready, files, trained),
         _data(exp_dict),
         _scores(ready, chosen),
-        USE.format(name=name),
+        USE.format(file=weights.name),
         f"## Decoding\n\n{_decoding(trained.settings)}",
         *(_onnx(file, len(names)) for file in onnx),
         LIMITS,
@@ -114,24 +124,24 @@ def _scores(ready: dict, chosen: list[str]) -> str:
         return "## Scores\n\nNo scores of these weights are known: score them before you rely on them."
     table = markdown_rows([["score", "value"], *([key, f"{value:.3f}"] for key, value in ready["scores"].items())])
     rounded = " The scores are of the weights before they were rounded to float16." if _is_half(ready) else ""
-    told = (
-        f"These images chose the {' and the '.join(chosen)}, so their scores flatter. Only images that had no say tell "
-        f"how good the weights are, such as those of the test split.{rounded}"
+    warning = (
+        f"These images chose the {' and the '.join(chosen)}, so the scores on them are too good. Images without such a "
+        f"choice, as in the test split, show how good the weights are.{rounded}"
     )
-    return "\n".join(["## Scores on the validation images", "", *table, "", told])
+    return "\n".join(["## Scores on the validation images", "", *table, "", warning])
 
 
 def _decoding(settings: CountingSettings) -> str:
     decoding = settings.decoding
-    steps = [f"The network is shown images at {settings.zoom:g} times their size."] if settings.zoom != 1 else []
+    steps = [f"The network gets images at {settings.zoom:g} times their size."] if settings.zoom != 1 else []
     if settings.flip_test:
-        steps.append("It is shown their mirror images too, and the mean of both maps of logits is read.")
+        steps.append("It gets their mirror images too, and the mean of both maps of logits counts.")
     if decoding.smoothing:
         steps.append(f"The map of logits is smoothed by {decoding.smoothing:g} pixels.")
     steps.append(f"An object is a connected blob of pixels above {decoding.threshold:g}, in logits.")
     if decoding.depth < math.inf:
-        steps.append(f"A blob is cut between two peaks where the map sinks by {decoding.depth:g} between them.")
-    return " ".join([*steps, "`predict.py` and `evaluate.py` do all of it."])
+        steps.append(f"A blob is cut between two peaks if the map falls by {decoding.depth:g} between them.")
+    return " ".join([*steps, "`predict.py` and `evaluate.py` do all of this."])
 
 
 def _onnx(file: FileFacts, n_classes: int) -> str:

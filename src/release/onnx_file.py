@@ -1,4 +1,4 @@
-"""A trained network as an ONNX file that says how to count: pixels in, logits out, the decoding in its metadata."""
+"""Write a trained network as an ONNX file: pixels in, logits out, and in its metadata how to count."""
 
 import importlib.util
 import json
@@ -13,59 +13,59 @@ from lcfcn.errors import UserError
 
 NEEDED = ("onnx", "onnxscript")
 PAD_BY_SIZE = {"Conv2dSame", "MaxPool2dSame", "AvgPool2dSame"}
-"""Layers of timm's networks that come from TensorFlow."""
+"""Layers of those networks of timm that come from TensorFlow."""
 EXAMPLE = (2, 3, 64, 96)
-"""Shape of the images that the network is followed with; all but the channels may be others later."""
+"""The shape of the images for tracing the network. All sizes but the channels may differ later."""
 
 
 class FromPixels(nn.Module):
-    """A network that normalises its images itself.
+    """A network that first normalises its images.
 
     Parameters
     ----------
     base : nn.Module
-        (N, 3, H, W) normalised images to (N, C, H, W) logits.
+        Turns (N, 3, H, W) normalised images into (N, C, H, W) logits.
     transform : str
-        How its images are normalised, one of `TRANSFORMS`.
+        The normalisation of the images, a name in `TRANSFORMS`.
     """
 
     def __init__(self, base: nn.Module, transform: str) -> None:
         super().__init__()
         self.base = base
-        # As tensors of the module: torchvision's normalize makes them anew, which torch.export can't follow.
+        # Not torchvision's normalize: it makes its tensors at each call, which torch.export cannot trace.
         for name, values in zip(("mean", "std"), TRANSFORMS[transform], strict=True):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) float RGB images in [0, 1] to (N, C, H, W) logits."""
+        """Turn (N, 3, H, W) float RGB images in [0, 1] into (N, C, H, W) logits."""
         return self.base((images - self.mean) / self.std)
 
 
 def check_installed() -> None:
-    """UserError if the packages that write ONNX are not there."""
+    """Raise `UserError` if a package for writing ONNX is not installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"--onnx needs {' and '.join(missing)}: pip install -e '.[onnx]', or leave --onnx out")
 
 
 def onnx_bytes(trained: TrainedNetwork, class_names: list[str]) -> bytes:
-    """The network as an ONNX file, in float32.
+    """Return the network as an ONNX file, in float32.
 
-    It takes `images` (batch, 3, height, width) float32, RGB in [0, 1], of any size, and gives `logits` (batch, C,
-    height, width) float32: one channel for one class, else the background and then each class. Its metadata say how to
-    count: see `metadata`.
+    Its input is `images` (batch, 3, height, width) float32, RGB in [0, 1], of any size. Its output is `logits` (batch,
+    C, height, width) float32: one channel for one class, or the background and then each class. Its metadata say how to
+    count, see `metadata`.
 
     Parameters
     ----------
     trained : TrainedNetwork
-        On the CPU; set to eval mode.
+        On the CPU. Its network is set to eval mode.
     class_names : list of str
-        One a class.
+        A name for each class.
 
     Raises
     ------
     UserError
-        If the network cannot be followed.
+        If the network cannot be traced.
     """
     _check_sizes(trained)
     network = FromPixels(trained.looks, trained.settings.transform).eval()
@@ -84,22 +84,22 @@ def onnx_bytes(trained: TrainedNetwork, class_names: list[str]) -> bytes:
 
 
 def _check_sizes(trained: TrainedNetwork) -> None:
-    """UserError if layers pad by the size of what they get: torch.export does not come to an end with them."""
+    """Raise `UserError` if layers pad by the size of their input: torch.export does not end with them."""
     layers = sorted({type(module).__name__ for module in trained.network.modules()} & PAD_BY_SIZE)
     if layers:
         raise UserError(
-            f"--onnx cannot follow the {layers[0]} layers of this network, which pad by the size of their input; "
+            f"--onnx cannot trace the {layers[0]} layers of this network, which pad by the size of their input; "
             "expected a trunk whose padding is fixed, such as timm's efficientnet_lite0 instead of "
             "tf_efficientnet_lite0: leave --onnx out"
         )
 
 
 def metadata(settings: CountingSettings, class_names: list[str]) -> dict[str, str]:
-    """What a consumer needs to count, each value as text.
+    """Return what another program needs to count, each value as text.
 
-    `class_names`, a JSON list; `zoom`, how many times as large the network is shown the images; `transform`, which is
-    part of the file's network; `base`, the network's name; and the entries of
-    `lcfcn.decoding.Decoding`, as `decoding.threshold`.
+    `class_names` is a JSON list. `zoom` is the factor by which images are resized for the network. `transform` is the
+    normalisation, which the network in the file does itself. `base` is the network's name. The entries of
+    `lcfcn.decoding.Decoding` are called `decoding.threshold` and so on.
     """
     decoding = {
         f"decoding.{field}": str(value) for field, value in zip(Decoding._fields, settings.decoding, strict=True)
@@ -110,8 +110,8 @@ def metadata(settings: CountingSettings, class_names: list[str]) -> dict[str, st
 
 
 def _strip(graph: object) -> None:
-    """Drop what the exporter notes of the code it followed, paths of this machine among it, and say plainly that the
-    output is as large as the input."""
+    """Remove the exporter's notes on the code, which hold paths of this machine, and say plainly that the output is as
+    large as the input."""
     for node in graph:
         node.metadata_props.clear()
     (images,), (logits,) = graph.inputs, graph.outputs
