@@ -179,7 +179,7 @@ def test_a_weight_that_float16_cannot_hold_is_one_line(experiment, tmp_path, cap
     best["model"]["score.bias"][1] = -1e5
     torch.save(best, tmp_path / "net.pth")
     told = failure(capsys, tmp_path / "net.pth", "-o", tmp_path / "out" / "a.pth", "--half")
-    assert "score.bias has the weight 100000; expected 65504 at the most with --half" in told
+    assert "score.bias has the weight 100000; expected at most 65504 with --half" in told
     assert not (tmp_path / "out").exists()
 
 
