@@ -14,7 +14,7 @@ from lcfcn.decoding import Decoding
 from lcfcn.networks.trunk import CELL
 from src.datasets.base import Record
 from src.experiments import folders as experiments
-from src.experiments import jobs, recipe, schema
+from src.experiments import recipe, schema, standings
 from src.models import LCFCN
 from src.training import checkpoints
 
@@ -164,9 +164,9 @@ def test_a_run_ends_when_its_patience_is_over_and_is_done_then(tmp_path, capsys,
     assert "val_mae has not improved for 2 epochs" in capsys.readouterr().out
     assert run(tmp_path)[0] == 0  # neither goes on, nor asks for a fifth score
     assert len(checkpoints.load_run(savedir / checkpoints.LAST)["score_list"]) == 4
-    monkeypatch.setattr(jobs, "find_jobs", lambda names: {})
-    (standing,) = jobs.find_standings([json.loads((savedir / "exp_dict.json").read_text())], savedir.parent)
-    assert standing.state == jobs.DONE
+    monkeypatch.setattr(standings, "find_jobs", lambda names: {})
+    (standing,) = standings.find_standings([json.loads((savedir / "exp_dict.json").read_text())], savedir.parent)
+    assert standing.state == standings.DONE
 
 
 def test_a_run_that_goes_on_improving_is_not_ended(tmp_path, monkeypatch):
