@@ -5,7 +5,7 @@ RUNS ?= runs
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint
+.PHONY: demo test lint docs notebooks
 
 demo: $(READY)
 	$(BIN)/python trainval.py -e demo -sb $(RUNS)
@@ -17,6 +17,15 @@ test: $(READY) lint
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+# The pages, into site/. A broken link fails.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Runs the notebooks, and fails on any error. The results are in build/notebooks/: copy them to examples/ to commit them.
+notebooks: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/jupyter nbconvert --to notebook --execute --output-dir build/notebooks examples/*.ipynb
 
 # The mark is made last, so that an installation that was cut off is begun again.
 $(READY): requirements.txt pyproject.toml src/dashboard/pyproject.toml
