@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcfcn.cli import run_main
+from lcfcn.launch import Launch
 from lcfcn.stopping import TIME_IS_UP, Stopped, StopRequest
-from src.experiments.command_line import launched_size, parse_args
+from src.experiments.command_line import parse_args
 
 # What follows takes seconds to import, and mistakes on the command line need not wait for it.
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def handle_jobs(args: argparse.Namespace, exp_list: list[dict]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return 0 if all is well, 2 after a user's mistake, 130 stopped, 140 when time is up."""
-    if launched_size()[0] == 1:
+    if Launch.from_environment().world_size == 1:
         # A wrong group or key is told at once. Among several processes it is told below, once.
         code = run_main("trainval.py", lambda: find_experiments(parse_args(argv)) and None)
         if code:

@@ -4,17 +4,21 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from lcfcn import __version__
 from lcfcn.counting.defaults import CHECKPOINT_HELP, EXPORTS, MAX_PIXELS, PRECISIONS, TILE
 from lcfcn.errors import UserError, one_line, suggestion
 
+if TYPE_CHECKING:
+    from lcfcn.counting.folders import Outputs
+    from lcfcn.counting.journal import Journal
+
 STOPPED = 130
 COUNT_EPILOG = """It prints the counts of each image and of all. With -o it writes counts.csv (image,class,count; a row
 also for none), points.csv (image,x,y,class,score,area: the centre of the blob's middle pixel, the mean probability over
-the blob, its pixels), overlays/IMAGE.png, what --export names, and failed.csv (image,reason). Exit code: 0 all well, 1
-some images failed, 2 none could be done, 130 stopped."""
+the blob, its pixels), overlays/IMAGE.png, what --export names, and failed.csv (image,reason). A run that was stopped or
+killed goes on with the same command. Exit code: 0 all well, 1 some images failed, 2 none could be done, 130 stopped."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,42 +71,87 @@ def _at_least_one(text: str) -> int:
 
 def run_count(args: argparse.Namespace, program: str) -> int:
     """Count on what the command line names, print the counts, and return the exit code."""
-    from tqdm import tqdm
-
     from lcfcn.counting.counter import load  # torch takes seconds, and --help need not wait for it
     from lcfcn.counting.file_lists import find_images
     from lcfcn.counting.folders import Outputs, count_files
-    from lcfcn.files import make_folder
+    from lcfcn.launch import Launch
     from lcfcn.stopping import Stopped, StopRequest
 
+    launch = Launch.from_environment()
+    if launch.world_size > 1 and args.out is None:
+        raise UserError(f"{launch.world_size} processes share the images, so -o is needed: give a folder that all see")
     files = find_images(args.images, out=args.out, recursive=args.recursive)
     stopped = False
-    with StopRequest() as stop:
-        counter = load(args.checkpoint, device=args.device, precision=args.precision, tile=args.tile, check=stop.check)
-        if args.out is not None:
-            make_folder(args.out)
+    with StopRequest(alone=launch.world_size == 1) as stop:
+        counter = load(
+            args.checkpoint,
+            device=launch.device(args.device),
+            precision=args.precision,
+            tile=args.tile,
+            check=stop.check,
+        )
         outputs = Outputs(
-            args.out,
+            files,
             counter.class_names,
+            args.out,
+            _open_journal(args, counter.class_names, launch.rank),
             draws=not args.no_overlays,
             exports=args.export,
             program=program,
-            on_result=lambda result: tqdm.write(_counts_text(result.name, result.counts), file=sys.stdout),
+            on_result=lambda result: print_above_bar(_counts_text(result.name, result.counts)),
         )
+        todo = outputs.to_do(launch.rank, launch.world_size)
         try:
             count_files(
-                files, counter, outputs, batch_size=args.batch_size, frame=args.frame, max_pixels=args.max_pixels
+                todo, counter, outputs, batch_size=args.batch_size, frame=args.frame, max_pixels=args.max_pixels
             )
         except (Stopped, KeyboardInterrupt):
             stopped = True
-        outputs.write_tables()
-    if len(files) > 1:
-        print(_counts_text("all images", outputs.totals()))
+    return _finish(args, outputs, launch.world_size, stopped=stopped)
+
+
+def _open_journal(args: argparse.Namespace, class_names: list[str], rank: int) -> "Journal | None":
+    """Open the journal of the output folder, and refuse one that another command began."""
+    from lcfcn.counting.journal import Journal
+    from lcfcn.counting.weight_files import find_checkpoint
+    from lcfcn.files import make_folder, sha256
+
+    if args.out is None:
+        return None
+    make_folder(args.out)
+    path = Path(args.checkpoint)
+    weights = sha256(path if path.suffix == ".onnx" else find_checkpoint(path))
+    about = {"weights": weights, "classes": class_names, "precision": args.precision, "frame": args.frame}
+    about |= {"tile": args.tile, "exports": sorted(args.export), "overlays": not args.no_overlays}
+    return Journal(args.out, about, rank)
+
+
+def _finish(args: argparse.Namespace, outputs: "Outputs", world_size: int, *, stopped: bool) -> int:
+    """Write the tables where all images are done, print the sums, and return the exit code."""
+    n_files = len(outputs.files)
+    is_complete = not stopped
+    if outputs.journal is not None:
+        is_complete = outputs.is_complete() and not stopped
+        if is_complete or world_size == 1:
+            outputs.write_tables()
+            outputs.count_again()
+        (outputs.journal.remove if is_complete else outputs.journal.close)()
+    if n_files > 1 and (is_complete or world_size == 1):
+        print(_counts_text("all images", outputs.totals))
     where = "" if args.out is None else f"; files in {args.out}"
-    print(f"{outputs.n_done} of {len(files)} images done, {len(outputs.failed)} failed{where}")
+    print(f"{outputs.n_done} of {n_files} images done, {outputs.n_failed} failed{where}")
     if stopped:
+        print("Stopped. The same command goes on from here." if args.out else "Stopped.")
         return STOPPED
-    return 0 if not outputs.failed else 1 if outputs.n_done else 2
+    return 0 if not outputs.n_failed else 1 if outputs.n_done else 2
+
+
+def print_above_bar(line: str) -> None:
+    """Print a line without breaking a progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()
 
 
 def _counts_text(name: str, counts: dict[str, int]) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import hashlib
 import io
 import os
 import pickle
@@ -78,6 +79,18 @@ def load_plain_pickle(path: Path) -> object:
         return _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
     except Exception:  # unpickling raises a different type for each kind of damage
         return None
+
+
+def sha256(path: Path) -> str:
+    """Return the fingerprint of a file, by which it is known later; raise `UserError` if it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): check the path and its rights") from None
+    return digest.hexdigest()
 
 
 def load_tensors(path: Path, ways_out: str, error_class: type[UserError] = UserError) -> object:

@@ -22,6 +22,7 @@ from lcfcn.counting.trained_network import TrainedNetwork
 from lcfcn.counting.weight_files import class_names, default_names, find_checkpoint, load_checkpoint
 from lcfcn.decoding import BLOBS
 from lcfcn.errors import UserError
+from lcfcn.memory import keep_freed_memory
 from lcfcn.networks.trunk import CELL
 
 MARGIN = 64
@@ -66,6 +67,7 @@ def load(
     >>> counter
     Counter('shanghai_B', classes: person)
     """
+    keep_freed_memory()
     options = {"tile": tile, "check": check, "name": str(name)}
     if Path(name).suffix == ".onnx":
         from lcfcn.counting.onnx_network import OnnxNetwork  # needs onnxruntime, which few people have

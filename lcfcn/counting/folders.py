@@ -1,33 +1,42 @@
 """Count on many image files: tables, overlays and files for annotation tools."""
 
+import csv
+import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
 
 from lcfcn.counting.counter import Counter
-from lcfcn.counting.exports import ImagePoints, Points, check_xml, cvat_xml, labelme_json, qupath_geojson
+from lcfcn.counting.exports import ImagePoints, check_xml, cvat_xml, labelme_json, qupath_geojson
 from lcfcn.counting.image_files import image_size, read_image
-from lcfcn.counting.result import COUNTS, COUNTS_HEADER, POINTS, POINTS_HEADER, Result, write_table
+from lcfcn.counting.journal import Journal, stat_of
+from lcfcn.counting.result import COUNTS, COUNTS_HEADER, POINTS, POINTS_HEADER, Result
 from lcfcn.errors import UserError, one_line
-from lcfcn.files import make_folder, write_bytes
+from lcfcn.files import make_folder, write_bytes, write_whole
+from lcfcn.stopping import Stopped
 
 FAILED, FAILED_HEADER = "failed.csv", ("image", "reason")
 
 
 @dataclass
 class Outputs:
-    """Collects what is done so far. The files of an image are written at once, and the tables by `write_tables`.
+    """Takes the results of many images: it writes the files of each image at once, and the tables at the end.
 
     Attributes
     ----------
+    files : dict
+        All images, as `lcfcn.counting.file_lists.find_images` returns them.
+    class_names : list of str
     out : Path or None
         The folder to write into; None writes nothing.
-    class_names : list of str
+    journal : Journal or None
+        Where the rows wait for the end; needed where there is a folder.
     draws : bool
         Whether to draw overlays.
     exports : list of str
@@ -36,94 +45,154 @@ class Outputs:
         Stands before messages.
     on_result : callable, optional
         Is called with each result.
-    counts, points, failed : list
-        The rows of the tables.
+    totals : dict
+        The number of objects of each class so far.
+    n_done, n_failed : int
+        Images so far.
     """
 
-    out: Path | None
+    files: dict[str, Path]
     class_names: list[str]
+    out: Path | None = None
+    journal: Journal | None = None
     draws: bool = True
     exports: list[str] = field(default_factory=list)
     program: str = "lcfcn count"
     on_result: Callable[[Result], None] | None = None
-    counts: list[tuple] = field(default_factory=list)
-    points: list[tuple] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=dict)
     n_done: int = 0
-    _cvat: list[ImagePoints] = field(default_factory=list)
-    _labelme_files: set[Path] = field(default_factory=set)
+    n_failed: int = 0
+
+    def __post_init__(self) -> None:
+        self.totals = dict.fromkeys(self.class_names, 0)
+        self._labelme_names = labelme_names(self.files)
+
+    def to_do(self, rank: int = 0, world_size: int = 1) -> list[str]:
+        """Return the images that this process has to count: its share, without those that are done; print how many."""
+        share = list(self.files)[rank::world_size]
+        if self.journal is None:
+            return share
+        left = [name for name in share if not self.journal.is_done(name, stat_of(self.files[name]))]
+        if len(left) < len(share):
+            print(f"Going on where an earlier run stopped: {len(left)} of {len(share)} images are left", flush=True)
+        return left
 
     def fail(self, name: str, error: Exception) -> None:
         """Note an image that failed, and print the reason."""
-        self.failed.append((name, one_line(error)))
-        tqdm.write(f"{self.program}: {name}: {one_line(error)}", file=sys.stderr)
+        self.n_failed += 1
+        reason = one_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"
+        tqdm.write(f"{self.program}: {name}: {reason}", file=sys.stderr)
+        if self.journal is not None:
+            self.journal.add({"image": name, "stat": stat_of(self.files[name]), "failed": reason})
 
-    def keep(self, path: Path, result: Result) -> None:
-        """Write an image's overlay and exports, then note its rows; raise `UserError` if a file cannot be written."""
-        if self.out is not None:
-            self._write_files(path, result)
-        self.counts += result.count_rows()
-        self.points += result.point_rows()
+    def keep(self, result: Result) -> None:
+        """Note an image's rows; its files are written already."""
+        if self.journal is not None:
+            entry = {"image": result.name, "stat": stat_of(self.files[result.name]), "size": result.image.shape[:2]}
+            entry |= {"counts": list(result.counts.values()), "points": [row[1:] for row in result.point_rows()]}
+            self.journal.add(entry)
         self.n_done += 1
+        for name, count in result.counts.items():
+            self.totals[name] += count
         if self.on_result:
             self.on_result(result)
 
-    def _write_files(self, path: Path, result: Result) -> None:
-        points, size = result.xy_names(), result.image.shape[:2]
+    def write_files(self, result: Result) -> None:
+        """Write an image's overlay and exports; raise `UserError` if one cannot be written."""
+        if self.out is None:
+            return
+        points, size, name = result.xy_names(), result.image.shape[:2], result.name
         if self.draws:
             result.save_overlay(self.out)
         if "geojson" in self.exports:
-            target = self.out / "geojson" / f"{result.name}.geojson"
-            make_folder(target.parent)
-            write_bytes(target, qupath_geojson(points))
+            _write_text(self.out / "geojson" / f"{name}.geojson", qupath_geojson(points))
         if "labelme" in self.exports:
-            self._write_labelme(path, result.name, size, points)
+            target = self.out / "labelme" / self._labelme_names[name]
+            image = Path(os.path.relpath(self.files[name], os.path.abspath(target.parent))).as_posix()
+            _write_text(target, labelme_json(points, image, size))
         if "cvat" in self.exports:
-            check_xml(result.name)
-            self._cvat.append(ImagePoints(result.name, size, points))
+            check_xml(name)
 
-    def _write_labelme(self, path: Path, name: str, size: tuple[int, int], points: Points) -> None:
-        file = Path(name).with_suffix(".json")  # labelme --output looks for it under this name
-        file = Path(f"{name}.json") if file in self._labelme_files else file
-        self._labelme_files.add(file)
-        target = self.out / "labelme" / file
-        where = Path(os.path.relpath(path, os.path.abspath(target.parent))).as_posix()
-        make_folder(target.parent)
-        write_bytes(target, labelme_json(points, where, size))
+    def is_complete(self) -> bool:
+        """Whether each image is done or has failed, by whatever process."""
+        self.journal.refresh()
+        return all(name in self.journal.done for name in self.files)
 
     def write_tables(self) -> None:
-        """Write the tables of what is done, each whole."""
-        if self.out is None:
-            return
-        write_table(self.out / COUNTS, COUNTS_HEADER, self.counts)
-        write_table(self.out / POINTS, POINTS_HEADER, self.points)
-        write_table(self.out / FAILED, FAILED_HEADER, self.failed)
+        """Write the tables of what is done, each whole, in the order of `files`."""
+        tables = (
+            (COUNTS, COUNTS_HEADER, self._count_rows),
+            (POINTS, POINTS_HEADER, self._point_rows),
+            (FAILED, FAILED_HEADER, self._failed_rows),
+        )
+        for name, header, rows in tables:
+            write_whole(self.out / name, lambda file, h=header, r=rows: _write_rows(file, h, r()))
         if "cvat" in self.exports:
-            write_bytes(self.out / "cvat.xml", cvat_xml(self._cvat, self.class_names))
+            images = [
+                ImagePoints(e["image"], tuple(e["size"]), [(x, y, label) for x, y, label, *_ in e["points"]])
+                for e in self._entries()
+            ]
+            write_bytes(self.out / "cvat.xml", cvat_xml(images, self.class_names))
 
-    def totals(self) -> dict[str, int]:
-        """Return the number of objects of each class on all images."""
-        sums = dict.fromkeys(self.class_names, 0)
-        for _, name, count in self.counts:
-            sums[name] += count
-        return sums
+    def _entries(self, *, failed: bool = False) -> Iterator[dict]:
+        return (entry for entry in self.journal.entries(list(self.files)) if ("failed" in entry) == failed)
+
+    def _count_rows(self) -> Iterator[tuple]:
+        for entry in self._entries():
+            for name, count in zip(self.class_names, entry["counts"], strict=True):
+                yield entry["image"], name, count
+
+    def _point_rows(self) -> Iterator[tuple]:
+        return ((entry["image"], *row) for entry in self._entries() for row in entry["points"])
+
+    def _failed_rows(self) -> Iterator[tuple]:
+        return ((entry["image"], entry["failed"]) for entry in self._entries(failed=True))
+
+    def count_again(self) -> None:
+        """Set the totals to those of all that is done, by whatever process and run."""
+        self.totals, self.n_done = dict.fromkeys(self.class_names, 0), 0
+        for entry in self._entries():
+            self.n_done += 1
+            for name, count in zip(self.class_names, entry["counts"], strict=True):
+                self.totals[name] += count
+        self.n_failed = sum(1 for _ in self._entries(failed=True))
+
+
+def labelme_names(names: Iterable[str]) -> dict[str, Path]:
+    """Return the labelme file of each image: its name with .json, or, where that is taken, with .json added."""
+    chosen: dict[str, Path] = {}
+    taken: set[Path] = set()
+    for name in names:
+        file = Path(name).with_suffix(".json")  # labelme --output looks for it under this name
+        chosen[name] = Path(f"{name}.json") if file in taken else file
+        taken.add(chosen[name])
+    return chosen
+
+
+def _write_text(target: Path, data: bytes) -> None:
+    make_folder(target.parent)
+    write_bytes(target, data)
+
+
+def _write_rows(file: BinaryIO, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
+    r"""Write a table in UTF-8. A name that is no text is written with its bytes as ``\udcXX``."""
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    text.flush()
+    text.detach()
 
 
 def count_files(
-    files: dict[str, Path],
-    counter: Counter,
-    outputs: Outputs,
-    *,
-    batch_size: int = 1,
-    frame: int = 0,
-    max_pixels: int,
+    names: list[str], counter: Counter, outputs: Outputs, *, batch_size: int = 1, frame: int = 0, max_pixels: int
 ) -> None:
     """Read, count and draw group after group. An image that fails is noted, and the rest goes on.
 
     Parameters
     ----------
-    files : dict
-        As `lcfcn.counting.file_lists.find_images` returns them.
+    names : list of str
+        Of `outputs.files`.
     counter : Counter
         Its `check` is called after each group too.
     outputs : Outputs
@@ -132,9 +201,9 @@ def count_files(
     frame, max_pixels
         See `lcfcn.counting.image_files.read_image`.
     """
-    with tqdm(total=len(files), desc="images", unit="image", disable=None) as bar:
-        for group in groups(files, counter, batch_size):
-            _count_group({name: files[name] for name in group}, counter, outputs, frame, max_pixels)
+    with tqdm(total=len(names), desc="images", unit="image", disable=None) as bar:
+        for group in groups({name: outputs.files[name] for name in names}, counter, batch_size):
+            _count_group(group, counter, outputs, frame, max_pixels)
             bar.update(len(group))
             counter.check()
 
@@ -162,21 +231,29 @@ def _header_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def _count_group(files: dict[str, Path], counter: Counter, outputs: Outputs, frame: int, max_pixels: int) -> None:
-    """Count on a few images at once, and write what was found. Pixels live no longer than this."""
+def _count_group(names: list[str], counter: Counter, outputs: Outputs, frame: int, max_pixels: int) -> None:
+    """Count on a few images at once, and write what was found. Pixels live no longer than this.
+
+    Whatever an image raises becomes its row in failed.csv, and the rest goes on.
+    """
     images = {}
-    for name, path in files.items():
+    for name in names:
         try:
             _check_name(name)
-            images[name] = read_image(path, frame=frame, max_pixels=max_pixels)
-        except UserError as error:
+            images[name] = read_image(outputs.files[name], frame=frame, max_pixels=max_pixels)
+        except Exception as error:
             outputs.fail(name, error)
     at_once = _count_at_once(images, counter)
     for name, image in images.items():
         try:
-            outputs.keep(files[name], at_once[name] if name in at_once else counter.count_pixels(image, name))
-        except UserError as error:
+            result = at_once[name] if name in at_once else counter.count_pixels(image, name)
+            outputs.write_files(result)
+        except Stopped:
+            raise
+        except Exception as error:
             outputs.fail(name, error)
+        else:
+            outputs.keep(result)
 
 
 def _count_at_once(images: dict[str, np.ndarray], counter: Counter) -> dict[str, Result]:

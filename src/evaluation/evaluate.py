@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcfcn.files import make_folder
+from lcfcn.files import make_folder, sha256
 from src.datasets import PointDataset, get_dataset
 from src.evaluation import pairing
 from src.evaluation.reach import PER_OBJECT, Sigma
@@ -118,7 +118,7 @@ def _read_table(
     table = pairing.read_table(path, columns, dataset.class_names)
     table, n_other = pairing.drop_other_splits(table, dataset, dataset_dict)
     n_without = len(set(dataset.names) - set(table.rows))
-    about = {key: path.name, f"{key}_sha256": pairing.sha256(path)}
+    about = {key: path.name, f"{key}_sha256": sha256(path)}
     return table, {**about, f"{key}_rows_of_other_splits": n_other, f"{key}_images_without_row": n_without}
 
 

@@ -1,7 +1,6 @@
 """Put predictions beside the truth, image by image. They come from a trained network or from any tool's tables."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from lcfcn.counting import drawing
 from lcfcn.counting.pixels import zoom_factors
 from lcfcn.counting.weight_files import BEST, class_names, load_checkpoint
 from lcfcn.errors import UserError
+from lcfcn.files import sha256
 from src.datasets import collate, get_dataset, open_split
 from src.datasets.base import PointDataset
 from src.experiments import folders as experiments
@@ -162,14 +162,6 @@ def _predict_image(model: LCFCN, dataset: PointDataset, batch: dict) -> ScoredIm
 def _progress(items: Iterable, what: str) -> tqdm:
     """Return a progress bar on a terminal, and nothing in a file, where it would share a line with an error."""
     return tqdm(items, desc=what, leave=False, disable=None)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal; raise `UserError` if the file cannot be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): check the path and its rights") from None
 
 
 # Any tool's predictions

@@ -1,7 +1,6 @@
 """The command line of trainval.py. It imports no torch, so that an error is printed at once."""
 
 import argparse
-import os
 from pathlib import Path
 
 from lcfcn.cli import Parser
@@ -47,10 +46,3 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     if args.num_workers < 0:
         parser.error(f"-nw is {args.num_workers}; expected 0 or more")
     return args
-
-
-def launched_size() -> tuple[int, bool]:
-    """Return how many processes torchrun or srun started together, and whether it was torchrun."""
-    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
-    # Not SLURM_NTASKS: it is set also for the single process that a batch script starts.
-    return int(os.environ.get("WORLD_SIZE" if by_torchrun else "SLURM_STEP_NUM_TASKS", 1)), by_torchrun

@@ -17,9 +17,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from lcfcn.errors import UserError
+from lcfcn.launch import Launch
 from lcfcn.stopping import Stopped
 from src.datasets.batch import pad
-from src.experiments.command_line import launched_size
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -66,8 +66,10 @@ class Processes:
     @classmethod
     def connect(cls) -> "Processes":
         """Connect to the processes that torchrun or srun started. If there is only one, nothing is connected."""
-        size, by_torchrun = launched_size()
-        return cls(_connect(size, by_torchrun), by_slurm=not by_torchrun) if size > 1 else cls()
+        launch = Launch.from_environment()
+        if launch.world_size == 1:
+            return cls()
+        return cls(_connect(launch.world_size, launch.by_torchrun), by_slurm=not launch.by_torchrun)
 
     @property
     def is_main(self) -> bool:

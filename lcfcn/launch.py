@@ -1,0 +1,44 @@
+"""How many processes torchrun or srun started for one command, and which of them this is."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The processes that one command was started as.
+
+    Attributes
+    ----------
+    world_size : int
+        How many they are.
+    rank : int
+        Which of them this is, from 0.
+    local_rank : int
+        Which of those on this machine this is, from 0.
+    by_torchrun : bool
+        Whether torchrun started them, and not srun.
+    """
+
+    world_size: int = 1
+    rank: int = 0
+    local_rank: int = 0
+    by_torchrun: bool = False
+
+    @classmethod
+    def from_environment(cls) -> "Launch":
+        """Read what torchrun or srun has set; one process where neither has."""
+        by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+        # SLURM_NTASKS is there too for the one process that a batch script starts by itself.
+        names = ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID")
+        names = ("WORLD_SIZE", "RANK", "LOCAL_RANK") if by_torchrun else names
+        size, rank, local_rank = (int(os.environ.get(name, default)) for name, default in zip(names, (1, 0, 0)))  # noqa: B905
+        return cls(size, rank, local_rank, by_torchrun) if size > 1 else cls()
+
+    def device(self, name: str) -> str:
+        """Return the `--device` of this process: among several that share a machine, a GPU of its own."""
+        import torch
+
+        n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        shares = self.world_size > 1 and name in ("auto", "cuda") and n_gpus > 1
+        return f"cuda:{self.local_rank % n_gpus}" if shares else name
