@@ -23,6 +23,7 @@ from lcfcn.counting.weight_files import class_names, default_names, find_checkpo
 from lcfcn.decoding import BLOBS
 from lcfcn.errors import UserError
 from lcfcn.memory import keep_freed_memory
+from lcfcn.networks.folding import fold_batch_norm
 from lcfcn.networks.trunk import CELL
 
 MARGIN = 64
@@ -77,6 +78,7 @@ def load(
     path = find_checkpoint(name)
     checkpoint = load_checkpoint(path)
     trained = TrainedNetwork.from_checkpoint(checkpoint, path, Device(device, precision))
+    trained.network = fold_batch_norm(trained.network)
     n_classes = trained.settings.n_classes
     return Counter(trained, class_names(checkpoint, path, n_classes) or default_names(n_classes), **options)
 

@@ -51,7 +51,7 @@ class TrainedNetwork:
         """What turns images into logits: the network, or the flip test around it."""
         return FlipTest(self.network) if self.settings.flip_test else self.network
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def probs(self, images: Tensor, names: list[str]) -> np.ndarray:
         """Return the probabilities of normalised images.
 
