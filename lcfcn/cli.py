@@ -128,15 +128,18 @@ def _open_journal(args: argparse.Namespace, class_names: list[str], rank: int) -
 
 def _finish(args: argparse.Namespace, outputs: "Outputs", world_size: int, *, stopped: bool) -> int:
     """Write the tables where all images are done, print the sums, and return the exit code."""
-    n_files = len(outputs.files)
-    is_complete = not stopped
     if outputs.journal is not None:
         is_complete = outputs.is_complete() and not stopped
+        if world_size > 1 and not is_complete and not stopped:
+            outputs.journal.close()
+            print(f"This process has done its share, {outputs.n_done} images. The last one to end writes the tables.")
+            return 0  # another code would make torchrun end the others
         if is_complete or world_size == 1:
             outputs.write_tables()
             outputs.count_again()
         (outputs.journal.remove if is_complete else outputs.journal.close)()
-    if n_files > 1 and (is_complete or world_size == 1):
+    n_files = len(outputs.files)
+    if n_files > 1:
         print(_counts_text("all images", outputs.totals))
     where = "" if args.out is None else f"; files in {args.out}"
     print(f"{outputs.n_done} of {n_files} images done, {outputs.n_failed} failed{where}")
