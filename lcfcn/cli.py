@@ -54,6 +54,9 @@ def add_count_arguments(parser: argparse.ArgumentParser, *, needs_out: bool) -> 
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
     parser.add_argument("--precision", choices=tuple(PRECISIONS), default="32", help="of the network (default 32)")
     parser.add_argument("--batch-size", type=_at_least_one, default=1, help="images of one size at once (default 1)")
+    parser.add_argument(
+        "--processes", type=_at_least_one, default=1, help="processes that share the images; needs -o (default 1)"
+    )
     parser.add_argument("--tile", type=int, default=TILE, help=f"larger images run in tiles of this (default {TILE})")
     parser.add_argument(
         "--max-pixels", type=int, default=MAX_PIXELS, help=f"larger images are refused (default {MAX_PIXELS:,})"
@@ -74,12 +77,15 @@ def run_count(args: argparse.Namespace, program: str) -> int:
     from lcfcn.counting.counter import load  # torch takes seconds, and --help need not wait for it
     from lcfcn.counting.file_lists import find_images
     from lcfcn.counting.folders import Outputs, count_files
-    from lcfcn.launch import Launch
+    from lcfcn.launch import Launch, run_here
     from lcfcn.stopping import Stopped, StopRequest
 
     launch = Launch.from_environment()
-    if launch.world_size > 1 and args.out is None:
-        raise UserError(f"{launch.world_size} processes share the images, so -o is needed: give a folder that all see")
+    n_processes = max(launch.world_size, args.processes)
+    if n_processes > 1 and args.out is None:
+        raise UserError(f"{n_processes} processes share the images, so -o is needed: give a folder that all can see")
+    if n_processes > launch.world_size:
+        return run_here(["-m", "lcfcn.cli", "count", *args.argv, "--processes", "1"], n_processes)
     files = find_images(args.images, out=args.out, recursive=args.recursive)
     stopped = False
     with StopRequest(alone=launch.world_size == 1) as stop:
@@ -129,7 +135,7 @@ def _open_journal(args: argparse.Namespace, class_names: list[str], rank: int) -
 def _finish(args: argparse.Namespace, outputs: "Outputs", world_size: int, *, stopped: bool) -> int:
     """Write the tables where all images are done, print the sums, and return the exit code."""
     if outputs.journal is not None:
-        is_complete = outputs.is_complete() and not stopped
+        is_complete = outputs.is_complete() and not stopped and outputs.journal.claim()
         if world_size > 1 and not is_complete and not stopped:
             outputs.journal.close()
             print(f"This process has done its share, {outputs.n_done} images. The last one to end writes the tables.")
@@ -188,7 +194,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     add_count_arguments(count, needs_out=False)
     commands.add_parser("weights", help="list the ready weights", description="List the ready weights.")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.argv = (sys.argv[1:] if argv is None else argv)[1:]  # without the name of the command
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,7 +1,12 @@
-"""How many processes torchrun or srun started for one command, and which of them this is."""
+"""How many processes torchrun or srun started for one command, which of them this is, and how to start some here."""
 
 import os
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
+
+from lcfcn.stopping import StopRequest
 
 
 @dataclass(frozen=True)
@@ -42,3 +47,34 @@ class Launch:
         n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         shares = self.world_size > 1 and name in ("auto", "cuda") and n_gpus > 1
         return f"cuda:{self.local_rank % n_gpus}" if shares else name
+
+
+def run_here(arguments: list[str], n_processes: int) -> int:
+    """Run a Python command as several processes of this machine, as torchrun would; return the greatest exit code.
+
+    Each gets its share of the processor cores. A signal that stops this process is passed on, and each finishes its
+    work in hand.
+
+    Parameters
+    ----------
+    arguments : list of str
+        For the Python interpreter, such as ["-m", "lcfcn.cli", ...].
+    n_processes : int
+    """
+    threads = max((os.cpu_count() or 1) // n_processes, 1)
+    shared = {"TORCHELASTIC_RUN_ID": "local", "WORLD_SIZE": str(n_processes), "OMP_NUM_THREADS": str(threads)}
+    with StopRequest(alone=False) as stop:
+        children = [
+            subprocess.Popen(
+                [sys.executable, *arguments], env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            )
+            for rank in range(n_processes)
+        ]
+        passed_on = False
+        while any(child.poll() is None for child in children):
+            if stop.signal is not None and not passed_on:
+                passed_on = True
+                for child in children:
+                    child.send_signal(stop.signal)
+            time.sleep(0.05)
+    return max(child.returncode if child.returncode >= 0 else 128 - child.returncode for child in children)

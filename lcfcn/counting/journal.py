@@ -39,6 +39,8 @@ class Journal:
     def __init__(self, out: Path, about: dict, rank: int = 0) -> None:
         self.folder = out / FOLDER
         make_folder(self.folder)
+        self._claim = self.folder / "writing"
+        self._claim.unlink(missing_ok=True)  # of a run that was killed while it wrote the tables
         self._about = about
         self._path = self.folder / f"{time.time_ns()}-{os.getpid()}-{rank}.jsonl"
         self.done = self._read_all()
@@ -106,6 +108,14 @@ class Journal:
                         done[entry["image"]] = (path, place, entry["stat"], "failed" in entry)
                     place += len(line)
         return done
+
+    def claim(self) -> bool:
+        """Whether this process may write the tables: the first one of several that asks."""
+        try:
+            self._claim.touch(exist_ok=False)
+        except OSError:  # another one has, and has perhaps removed the folder already
+            return False
+        return True
 
     def close(self) -> None:
         """Close this process's file, which stays."""
