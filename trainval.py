@@ -25,6 +25,7 @@ def trainval(
     runtime: "Runtime",
     workers: int = 0,
     tensorboard: bool = False,
+    micro_batches: int | None = None,
 ) -> None:
     """Train one experiment to its last epoch, from the start or from its last checkpoint.
 
@@ -49,8 +50,9 @@ def trainval(
 
     with StopRequest(alone=processes.world_size == 1) as stop:
         runtime.reset_peak_memory()
+        n_steps = exp_dict["max_epoch"] * len(batches)
         with processes.together():
-            model = LCFCN(exp_dict, runtime, n_steps=exp_dict["max_epoch"] * len(batches), stop=stop)
+            model = LCFCN(exp_dict, runtime, n_steps=n_steps, stop=stop, micro_batches=micro_batches)
         run = Run(exp_dict, savedir, model, datasets["val"], tensorboard=tensorboard)
         while not run.is_over:
             batches.set_epoch(model.progress.epoch, first_batch=model.progress.step_in_epoch)
@@ -95,7 +97,7 @@ def run_experiments(args: argparse.Namespace, processes: "Processes") -> None:
             if processes.is_main:
                 folders.open_experiment(exp_dict, args.savedir_base, reset=bool(args.reset))
         print(f"Experiment {number} of {len(exp_list)}: {savedir}\n{json.dumps(chosen)}", flush=True)
-        trainval(chosen, savedir, datasets, runtime, args.num_workers, args.tensorboard)
+        trainval(chosen, savedir, datasets, runtime, args.num_workers, args.tensorboard, args.micro_batches)
         print(f"Done. Scores: {savedir / 'score_list.pkl'}  Pictures: {savedir / 'images'}", flush=True)
 
 

@@ -12,7 +12,8 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -89,14 +90,14 @@ class DensityObjective:
         """None: the error is a mean over pixels."""
         return {}
 
-    def __call__(
-        self, logits: torch.Tensor, batch: dict, divisors: dict[str, float], step: int
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return the squared error of a batch."""
+    def start(
+        self, logits: torch.Tensor, batch: dict, divisors: dict[str, float], step: int, pool: Executor
+    ) -> Callable[[], tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+        """Return a function that returns the squared error of a batch."""
         points = (batch["points"] > 0).float()[:, None]
         target = torch.nn.functional.conv2d(points, self.kernel, padding="same").to(logits) * DENSITY_SCALE
         loss = ((logits - target) ** 2 * batch["roi"][:, None].to(logits)).mean()
-        return loss, {"squared_error": loss.detach()}
+        return lambda: (loss, {"squared_error": loss.detach()})
 
 
 @torch.no_grad()

@@ -10,13 +10,16 @@ References
 Zhou et al., "Objects as Points", 2019, section 3, trains a network by such a heat map.
 """
 
+from collections.abc import Callable
+from concurrent.futures import Executor
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from lcfcn.inputs import to_batch
+from lcfcn.inputs import LossInputs, start_batch, to_batch
 
 SIGMA = 4.0
 """Standard deviation of the Gaussian around a click, in pixels."""
@@ -55,18 +58,46 @@ def compute_heatmap_loss(logits: Tensor, points: Tensor, roi_mask: Tensor | None
     >>> loss = compute_lcfcn_loss(logits, points) + 0.2 * compute_heatmap_loss(logits, points)
     >>> loss.backward()
     """
-    batch, points, inside, _ = to_batch("logits", logits, points, roi_mask)
-    n_classes = max(batch.shape[1] - 1, 1)
+    inputs = to_batch("logits", logits, points, roi_mask)
+    return _cross_entropy(inputs, *_targets(inputs))
+
+
+def start_heatmap_loss(logits: Tensor, points: Tensor, roi_mask: Tensor | None, pool: Executor) -> Callable[[], Tensor]:
+    """Begin `compute_heatmap_loss`: draw the heat maps in the background, and return a function that waits for them.
+
+    Parameters
+    ----------
+    logits, points, roi_mask
+        See `compute_heatmap_loss`.
+    pool : concurrent.futures.Executor
+        Where the heat maps are drawn.
+    """
+    wait = start_batch("logits", logits, points, roi_mask)
+
+    def draw() -> tuple[LossInputs, Tensor, Tensor]:
+        inputs = wait()
+        return inputs, *_targets(inputs)
+
+    future = pool.submit(draw)
+    return lambda: _cross_entropy(*future.result())
+
+
+def _targets(inputs: LossInputs) -> tuple[Tensor, Tensor]:
+    """Return the target probabilities (N, K + 1, H, W), the background first, and the weights of the pixels."""
+    points, inside = inputs.points, inputs.inside
+    n_classes = max(inputs.batch.shape[1] - 1, 1)
     maps = np.stack([[_heat_map(image == k) for k in range(1, n_classes + 1)] for image in np.where(inside, points, 0)])
     top = maps.max(axis=1, keepdims=True)
     # The background has the probability 1 - top. Classes whose heat maps overlap share the rest.
     shares = maps * (top / np.maximum(maps.sum(axis=1, keepdims=True), np.finfo(float).tiny))
-    targets, weights = (
-        torch.from_numpy(values.astype(np.float32)).to(batch.device)
-        for values in (np.concatenate([1 - top, shares], axis=1), (1 + WEIGHT * top) * inside[:, None])
-    )
-    log_probs = _log_probs(batch.float())
-    return -(targets * log_probs * weights).sum() / (len(batch) * WEIGHT * np.pi * SIGMA**2)
+    targets, weights = np.concatenate([1 - top, shares], axis=1), (1 + WEIGHT * top) * inside[:, None]
+    return torch.from_numpy(targets.astype(np.float32)), torch.from_numpy(weights.astype(np.float32))
+
+
+def _cross_entropy(inputs: LossInputs, targets: Tensor, weights: Tensor) -> Tensor:
+    batch = inputs.batch
+    targets, weights = targets.to(batch.device), weights.to(batch.device)
+    return -(targets * _log_probs(batch.float()) * weights).sum() / (len(batch) * WEIGHT * np.pi * SIGMA**2)
 
 
 def _heat_map(clicks: np.ndarray) -> np.ndarray:

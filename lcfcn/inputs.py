@@ -1,5 +1,8 @@
 """Check what the losses are given: types, shapes, classes, devices and finite numbers."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,9 +36,28 @@ class NonFiniteError(ValueError):
         self.index = index
 
 
-def to_batch(
-    name: str, output: Tensor, points: Tensor, roi_mask: Tensor | None
-) -> tuple[Tensor, np.ndarray, np.ndarray, Tensor]:
+class LossInputs(NamedTuple):
+    """What a loss needs, checked.
+
+    Attributes
+    ----------
+    batch : (N, C, H, W) tensor
+        The output on its own device, with its gradient.
+    points : (N, H, W) ndarray
+        0 or a class.
+    inside : (N, H, W) bool ndarray
+        The region of interest.
+    host : (N, C, H, W) float32 or float64 tensor
+        The output on the host, without gradient.
+    """
+
+    batch: Tensor
+    points: np.ndarray
+    inside: np.ndarray
+    host: Tensor
+
+
+def to_batch(name: str, output: Tensor, points: Tensor, roi_mask: Tensor | None) -> LossInputs:
     """Check the inputs of a loss, add a missing batch dimension, and copy to the host what is needed there.
 
     Parameters
@@ -49,15 +71,6 @@ def to_batch(
     roi_mask : tensor shaped as `points`, optional
         The region of interest. By default it is the whole image.
 
-    Returns
-    -------
-    batch : (N, C, H, W) tensor
-        The output on its own device, with its gradient.
-    host_points : (N, H, W) ndarray
-    host_roi : (N, H, W) bool ndarray
-    host : (N, C, H, W) float32 or float64 tensor
-        The output on the host, without gradient.
-
     Raises
     ------
     TypeError
@@ -66,6 +79,14 @@ def to_batch(
         If shapes, classes or devices do not fit.
     NonFiniteError
         If the output holds NaN or infinity.
+    """
+    return start_batch(name, output, points, roi_mask)()
+
+
+def start_batch(name: str, output: Tensor, points: Tensor, roi_mask: Tensor | None) -> Callable[[], LossInputs]:
+    """Begin `to_batch`: start the copy from a GPU, and return a function that waits for it.
+
+    Types, shapes and devices are checked at once. The function checks the values, and may run in another thread.
     """
     masks = {"points": points} if roi_mask is None else {"points": points, "roi_mask": roi_mask}
     for key, value in {name: output, **masks}.items():
@@ -79,16 +100,21 @@ def to_batch(
     batch = output if output.ndim == 4 else output[None]
     for mask_name, mask in masks.items():
         _check_mask(mask_name, mask, output, (len(batch), *batch.shape[-2:]))
-    host, host_points, *host_roi = _to_host(batch.detach(), list(masks.values()))
-    if not host.sum().isfinite():  # the sum of finite numbers may overflow, so look again
-        finite = host.isfinite().flatten(1).all(1)
-        if not finite.all():
-            raise NonFiniteError(name, int((~finite).nonzero()[0, 0]))
-    _check_classes(host_points, name, batch.shape[1])
-    shape = (len(batch), *batch.shape[-2:])
-    inside = host_roi[0].reshape(shape).numpy() != 0 if host_roi else np.ones(shape, dtype=bool)
-    host = host if host.dtype == torch.float64 else host.float()
-    return batch, host_points.reshape(shape).numpy(), inside, host
+    wait = _start_copy(batch.detach(), list(masks.values()))
+
+    def finish() -> LossInputs:
+        host, host_points, *host_roi = wait()
+        if not host.sum().isfinite():  # the sum of finite numbers may overflow, so look again
+            finite = host.isfinite().flatten(1).all(1)
+            if not finite.all():
+                raise NonFiniteError(name, int((~finite).nonzero()[0, 0]))
+        _check_classes(host_points, name, batch.shape[1])
+        shape = (len(batch), *batch.shape[-2:])
+        inside = host_roi[0].reshape(shape).numpy() != 0 if host_roi else np.ones(shape, dtype=bool)
+        host = host if host.dtype == torch.float64 else host.float()
+        return LossInputs(batch, host_points.reshape(shape).numpy(), inside, host)
+
+    return finish
 
 
 def _check_mask(name: str, mask: Tensor, output: Tensor, expected: tuple[int, int, int]) -> None:
@@ -118,12 +144,40 @@ def _check_classes(points: Tensor, name: str, n_channels: int) -> None:
         )
 
 
-def _to_host(batch: Tensor, masks: list[Tensor]) -> list[Tensor]:
-    """Return the output and the masks on the host. Whatever lies on another device comes in one copy."""
+def _start_copy(batch: Tensor, masks: list[Tensor]) -> Callable[[], list[Tensor]]:
+    """Start to copy the output and the masks to the host; return a function that waits for them.
+
+    Whatever is on another device comes in one copy.
+    """
     away = [mask for mask in masks if mask.device.type != "cpu"]
     # Half precision holds all whole numbers up to 256. With more classes everything is copied as float32.
     dtype = batch.dtype if batch.shape[1] <= 256 else torch.float32
     parts = [batch.reshape(-1), *(mask.detach().reshape(-1).to(dtype) for mask in away)]
-    copied = iter((torch.cat(parts) if away else batch.reshape(-1)).cpu().split([len(part) for part in parts]))
-    host = next(copied).reshape(batch.shape)
-    return [host, *(mask.detach() if mask.device.type == "cpu" else next(copied) for mask in masks)]
+    wait = _start_flat_copy(torch.cat(parts) if away else batch.reshape(-1))
+
+    def finish() -> list[Tensor]:
+        copied = iter(wait().split([len(part) for part in parts]))
+        host = next(copied).reshape(batch.shape)
+        return [host, *(mask.detach() if mask.device.type == "cpu" else next(copied) for mask in masks)]
+
+    return finish
+
+
+def _start_flat_copy(values: Tensor) -> Callable[[], Tensor]:
+    """Start to copy a flat tensor to the host; return a function that waits for it."""
+    if values.device.type != "cuda":
+        return values.cpu
+    # On a stream of its own the copy waits for what was asked of the GPU before, and not for what is asked later.
+    stream = torch.cuda.Stream(values.device)
+    stream.wait_stream(torch.cuda.current_stream(values.device))
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    with torch.cuda.stream(stream):
+        host.copy_(values, non_blocking=True)
+        copied = stream.record_event()
+    values.record_stream(stream)
+
+    def finish() -> Tensor:
+        copied.synchronize()
+        return host
+
+    return finish

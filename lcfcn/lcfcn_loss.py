@@ -17,7 +17,7 @@ Laradji et al., "Where are the Blobs: Counting by Localization with Point Superv
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from numbers import Real
 from typing import NamedTuple
@@ -28,7 +28,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lcfcn.blobs import blobs2points, get_blobs
-from lcfcn.inputs import NonFiniteError, to_batch
+from lcfcn.inputs import LossInputs, NonFiniteError, start_batch, to_batch
 from lcfcn.metrics import compute_game
 from lcfcn.targets import Weights, find_pixel_sets, merge
 from lcfcn.terms import TERMS
@@ -127,8 +127,34 @@ def compute_lcfcn_loss(
     false_positive: 0.00
     """
     options = _Options(reduction, spare_points, divide_by_points, term_weights, return_terms)
-    batch, points, roi_mask, host = to_batch("logits", logits, points, roi_mask)
-    return _compute(batch, _probs(host), points, roi_mask, OF_LOGITS, options)
+    inputs = to_batch("logits", logits, points, roi_mask)
+    return _compute(inputs, _find_weights(_probs(inputs.host), inputs, options), OF_LOGITS, options)
+
+
+def start_lcfcn_loss(
+    logits: Tensor, points: Tensor, roi_mask: Tensor | None, pool: Executor, **options: object
+) -> Callable[[], Tensor | tuple[Tensor, dict[str, Tensor]]]:
+    """Begin `compute_lcfcn_loss`: find the pixel weights in the background, and return a function that waits for them.
+
+    On a GPU, the network can work on the next images meanwhile. The function returns what `compute_lcfcn_loss` returns,
+    and raises what it raises.
+
+    Parameters
+    ----------
+    logits, points, roi_mask, **options
+        See `compute_lcfcn_loss`.
+    pool : concurrent.futures.Executor
+        Where the weights are found.
+    """
+    checked = _Options(**options)
+    wait = start_batch("logits", logits, points, roi_mask)
+
+    def find() -> tuple[LossInputs, list[tuple[Weights, Weights]]]:
+        inputs = wait()
+        return inputs, _find_weights(_probs(inputs.host), inputs, checked)
+
+    future = pool.submit(find)
+    return lambda: _compute(*future.result(), OF_LOGITS, checked)
 
 
 def compute_loss(
@@ -179,14 +205,14 @@ def compute_loss(
     2.079
     """
     options = _Options(reduction, spare_points, divide_by_points, term_weights, return_terms)
-    batch, points, roi_mask, host = to_batch("probs", probs, points, roi_mask)
-    low, high = host.aminmax()
+    inputs = to_batch("probs", probs, points, roi_mask)
+    low, high = inputs.host.aminmax()
     if not 0 <= low <= high <= 1:
         raise ValueError(
             f"probs run from {low:.3g} to {high:.3g}; expected [0, 1]: pass "
             "logits.sigmoid() or logits.softmax(1), or give the logits to compute_lcfcn_loss"
         )
-    return _compute(batch, host.float().numpy(), points, roi_mask, OF_PROBS, options)
+    return _compute(inputs, _find_weights(inputs.host.float().numpy(), inputs, options), OF_PROBS, options)
 
 
 class LCFCNLoss(nn.Module):
@@ -245,10 +271,10 @@ class LCFCNLoss(nn.Module):
 class _Options:
     """The options of the loss, checked; see `compute_lcfcn_loss`."""
 
-    reduction: str
-    spare_points: bool
-    divide_by_points: bool
-    term_weights: Mapping[str, float] | None
+    reduction: str = "mean"
+    spare_points: bool = False
+    divide_by_points: bool = False
+    term_weights: Mapping[str, float] | None = None
     return_terms: bool = False
 
     def __post_init__(self) -> None:
@@ -287,18 +313,12 @@ class _CrossEntropy(NamedTuple):
 
 
 def _compute(
-    output: Tensor,
-    probs: np.ndarray,
-    points: np.ndarray,
-    roi_mask: np.ndarray,
-    cross_entropy: _CrossEntropy,
-    options: _Options,
+    inputs: LossInputs, weights: list[tuple[Weights, Weights]], cross_entropy: _CrossEntropy, options: _Options
 ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
-    """Compute the loss of an output (N, C, H, W), whose probabilities are `probs`."""
-    weights = _find_weights(probs, points, roi_mask, options)
-    by_image = _term_values(output, weights, cross_entropy)
+    """Compute the loss of an output from its pixel weights."""
+    by_image = _term_values(inputs.batch, weights, cross_entropy)
     if options.divide_by_points:
-        counts = ((points > 0) & roi_mask).sum((1, 2)).clip(min=1)
+        counts = ((inputs.points > 0) & inputs.inside).sum((1, 2)).clip(min=1)
         by_image = by_image / torch.from_numpy(counts).to(by_image)
     loss = options.reduce(by_image.sum(0))
     if not options.return_terms:
@@ -320,21 +340,19 @@ def _probs(logits: Tensor) -> np.ndarray:
     return logits.softmax(1).numpy()
 
 
-def _find_weights(
-    probs: np.ndarray, points: np.ndarray, roi_mask: np.ndarray, options: _Options
-) -> list[tuple[Weights, Weights]]:
-    """Return for each image the weights of -log p and those of -log(1 - p)."""
+def _find_weights(probs: np.ndarray, inputs: LossInputs, options: _Options) -> list[tuple[Weights, Weights]]:
+    """Return for each image the weights of -log p and those of -log(1 - p), from its probabilities (C, H, W)."""
 
-    def of_image(probs: np.ndarray, points: np.ndarray, roi_mask: np.ndarray) -> tuple[Weights, Weights]:
-        pixel_sets = find_pixel_sets(probs, points, roi_mask, options.spare_points)
+    def of_image(probs: np.ndarray, points: np.ndarray, inside: np.ndarray) -> tuple[Weights, Weights]:
+        pixel_sets = find_pixel_sets(probs, points, inside, options.spare_points)
         return tuple(merge(pixel_sets, towards, probs.shape, options.factors()) for towards in (True, False))
 
     n_workers = min(len(probs), torch.get_num_threads())
     if n_workers == 1:
         # A new thread starts with fresh memory, which takes a fifth of the time of a single image.
-        return list(map(of_image, probs, points, roi_mask))
+        return list(map(of_image, probs, inputs.points, inputs.inside))
     with ThreadPoolExecutor(n_workers) as pool:
-        return list(pool.map(of_image, probs, points, roi_mask))
+        return list(pool.map(of_image, probs, inputs.points, inputs.inside))
 
 
 def _term_values(output: Tensor, weights: list[tuple[Weights, Weights]], cross_entropy: _CrossEntropy) -> Tensor:

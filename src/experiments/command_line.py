@@ -32,6 +32,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="override settings",
     )
+    parser.add_argument(
+        "--micro_batches",
+        type=int,
+        metavar="N",
+        help="parts of a batch, so that a GPU need not wait for the loss (default: chosen from batch and device)",
+    )
     parser.add_argument("--tensorboard", action="store_true", help="write the scores for TensorBoard too")
     parser.add_argument(
         "-j",
@@ -45,4 +51,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.num_workers < 0:
         parser.error(f"-nw is {args.num_workers}; expected 0 or more")
+    if args.micro_batches is not None and args.micro_batches < 1:
+        parser.error(f"--micro_batches is {args.micro_batches}; expected 1 or more")
     return args

@@ -1,9 +1,9 @@
 """LCFCN: a network, trained with the LCFCN loss, that counts the blobs of its output."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from src.experiments.schema import VALIDATION, with_defaults
 from src.models import validation
 from src.models.objectives import LcfcnObjective, Objective
 from src.models.snapshots import draw_snapshots
+from src.training.micro_batches import MicroBatches
 from src.training.optimizers import make_average, make_optimizer, make_schedule
 from src.training.progress import Progress
 from src.training.runtime import Runtime
@@ -44,7 +45,9 @@ class LCFCN:
     stop : StopRequest, optional
         Is asked after each batch, and raises `Stopped` if a signal came.
     objective : Objective, optional
-        What the network is trained to do; by default the LCFCN loss.
+        What the network is trained on; the LCFCN loss by default.
+    micro_batches : int, optional
+        Parts of a batch; see `src.training.micro_batches`.
 
     Attributes
     ----------
@@ -63,6 +66,7 @@ class LCFCN:
         n_steps: int = 1,
         stop: StopRequest | None = None,
         objective: Objective | None = None,
+        micro_batches: int | None = None,
     ) -> None:
         exp_dict = with_defaults(exp_dict)
         torch.manual_seed(exp_dict["seed"])
@@ -83,6 +87,7 @@ class LCFCN:
                 "with fpn: --set flip_test=False, or another model.base"
             )
         self.objective = objective or LcfcnObjective(exp_dict, n_steps)
+        self.micro_batches = MicroBatches(micro_batches)
         self.searches_decoding = exp_dict["decoding"] == VALIDATION
         self.decoding = BLOBS if self.searches_decoding else Decoding(**exp_dict["decoding"])
         self.stop = stop or StopRequest()
@@ -155,10 +160,7 @@ class LCFCN:
         self.opt.zero_grad(set_to_none=True)
         weight = batch.get("weight", 1.0)
         divisors = processes.mean(self.objective.divisors(batch), weight)
-        with processes.together():
-            logits = self._training_logits(batch)
-            loss, terms = self.objective(logits, batch, divisors, self.progress.step)
-        self.scaler.scale(loss * weight).backward()
+        terms = self._backward(batch, divisors, weight)
         self.scaler.step(self.opt)
         self.scaler.update()
         if self.ema:
@@ -168,6 +170,40 @@ class LCFCN:
         fetched = torch.stack(list(terms.values())).tolist()
         values = processes.mean({f"train_{t}": value for t, value in zip(terms, fetched, strict=True)}, weight)
         return {"train_loss": sum(values.values()), **values}
+
+    def _backward(self, batch: dict, divisors: dict[str, float], weight: float) -> dict[str, torch.Tensor]:
+        """Find the gradients of a batch, part by part, and return the terms of its loss.
+
+        The forward pass of a part is asked for before the weights of the part before are waited for.
+        """
+        parts = self.micro_batches.cut(batch, self.model_base, self.runtime)
+        pool = self.micro_batches.pool(len(parts))
+        terms: dict[str, torch.Tensor] = {}
+        waiting: Callable[[], None] | None = None
+        for part in parts:
+            with self.runtime.processes.together():
+                logits = self._training_logits(part)
+                wait = self.objective.start(logits, part, divisors, self.progress.step, pool)
+                if len(parts) == 1:  # of several processes, all must know of a mistake before one goes backward
+                    wait = partial(lambda found: found, wait())
+            if waiting:
+                waiting()
+            waiting = partial(self._backward_part, wait, len(part["images"]) / len(batch["images"]), weight, terms)
+        waiting()
+        return terms
+
+    def _backward_part(
+        self,
+        wait: Callable[[], tuple[torch.Tensor, dict[str, torch.Tensor]]],
+        share: float,
+        weight: float,
+        terms: dict[str, torch.Tensor],
+    ) -> None:
+        """Add a part's gradients, and its terms, by the part's share of the batch."""
+        loss, found = wait()
+        self.scaler.scale(loss * (weight * share)).backward()
+        for term, value in found.items():
+            terms[term] = terms[term] + value * share if term in terms else value * share
 
     def _training_logits(self, batch: dict) -> torch.Tensor:
         try:

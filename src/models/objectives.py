@@ -1,14 +1,16 @@
 """Objectives: what a network is trained to do. They turn logits and a batch into a loss and its terms."""
 
+from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lcfcn.counting.trained_network import not_finite
-from lcfcn.heatmap import compute_heatmap_loss
+from lcfcn.heatmap import start_heatmap_loss
 from lcfcn.inputs import NonFiniteError
-from lcfcn.lcfcn_loss import LCFCNLoss
+from lcfcn.lcfcn_loss import start_lcfcn_loss
 from src.datasets.batch import image_names
 from src.experiments.schema import BATCH
 
@@ -22,10 +24,13 @@ class Objective(Protocol):
     def divisors(self, batch: dict) -> dict[str, float]:
         """Return numbers by which losses are divided. Shares of a batch average them before they compute the loss."""
 
-    def __call__(
-        self, logits: Tensor, batch: dict, divisors: dict[str, float], step: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch in a training step, and its terms, whose sum it is."""
+    def start(
+        self, logits: Tensor, batch: dict, divisors: dict[str, float], step: int, pool: Executor
+    ) -> Callable[[], tuple[Tensor, dict[str, Tensor]]]:
+        """Begin to find the loss of a batch in a training step; return a function that waits for it.
+
+        The function returns the loss and its terms, which add up to it. What takes long on the host runs in the pool.
+        """
 
 
 class LcfcnObjective:
@@ -42,7 +47,7 @@ class LcfcnObjective:
     def __init__(self, exp_dict: dict, n_steps: int) -> None:
         options = exp_dict["loss"]
         self.divides_by_batch = options.get("divide_by_points") == BATCH
-        self.loss = LCFCNLoss(**(options | {"divide_by_points": False} if self.divides_by_batch else options))
+        self.loss = options | {"divide_by_points": False} if self.divides_by_batch else options
         self.heatmap_weight = exp_dict["heatmap_weight"]
         self.n_heatmap_only = round(exp_dict["heatmap_only"] * n_steps)
 
@@ -59,29 +64,32 @@ class LcfcnObjective:
         values = {"clicks": clicks.clamp(min=1), "heatmap": torch.maximum(clicks, area / AREA_OF_A_CLICK)}
         return {key: value.double().mean().item() for key, value in values.items()}
 
-    def __call__(
-        self, logits: Tensor, batch: dict, divisors: dict[str, float], step: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch in a training step, and its terms.
+    def start(
+        self, logits: Tensor, batch: dict, divisors: dict[str, float], step: int, pool: Executor
+    ) -> Callable[[], tuple[Tensor, dict[str, Tensor]]]:
+        """Begin to find the loss of a batch in a training step; return a function that waits for it.
 
-        Raises
-        ------
-        UserError
-            If the network's output is not finite. The message names the image.
+        The function raises `UserError` if the network's output is not finite, with the image's name.
         """
-        given = (logits, batch["points"], batch["roi"])
-        terms: dict[str, Tensor] = {}
-        loss = logits.new_zeros(())
-        try:
-            if step >= self.n_heatmap_only:
-                loss, terms = self.loss(*given, return_terms=True)
-                if self.divides_by_batch:
-                    loss = loss / divisors["clicks"]
-                    terms = {term: value / divisors["clicks"] for term, value in terms.items()}
-            weight = self.heatmap_weight if step >= self.n_heatmap_only else 1
-            if weight:
-                heatmap = compute_heatmap_loss(*given) / divisors["heatmap"] * weight
-                loss, terms = (loss + heatmap if terms else heatmap), {**terms, "heatmap": heatmap.detach()}
-        except NonFiniteError as error:
-            raise not_finite("loss", image_names(batch)[error.index]) from None
-        return loss, terms
+        given = (logits, batch["points"], batch["roi"], pool)
+        is_lcfcn = step >= self.n_heatmap_only
+        weight = self.heatmap_weight if is_lcfcn else 1
+        wait_lcfcn = start_lcfcn_loss(*given, **self.loss, return_terms=True) if is_lcfcn else None
+        wait_heatmap = start_heatmap_loss(*given) if weight else None
+
+        def finish() -> tuple[Tensor, dict[str, Tensor]]:
+            loss, terms = None, {}
+            try:
+                if wait_lcfcn is not None:
+                    loss, terms = wait_lcfcn()
+                    if self.divides_by_batch:
+                        loss = loss / divisors["clicks"]
+                        terms = {term: value / divisors["clicks"] for term, value in terms.items()}
+                if wait_heatmap is not None:
+                    heatmap = wait_heatmap() / divisors["heatmap"] * weight
+                    loss, terms = (heatmap if loss is None else loss + heatmap), {**terms, "heatmap": heatmap.detach()}
+            except NonFiniteError as error:
+                raise not_finite("loss", image_names(batch)[error.index]) from None
+            return loss, terms
+
+        return finish
