@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lcfcn.cli import run_main
 from lcfcn.launch import Launch
+from lcfcn.memory import keep_freed_memory
 from lcfcn.stopping import TIME_IS_UP, Stopped, StopRequest
 from src.experiments.command_line import parse_args
 
@@ -80,6 +81,7 @@ def run_experiments(args: argparse.Namespace, processes: "Processes") -> None:
     from src.experiments.prepare import check_networks, prepare
     from src.training.runtime import Runtime
 
+    keep_freed_memory()
     with processes.together():
         exp_list = find_experiments(args)
         if args.job and processes.is_main:
