@@ -1,6 +1,7 @@
 """The command `lcfcn`, and what all command lines of the project share."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +89,8 @@ def run_count(args: argparse.Namespace, program: str) -> int:
         return run_here(["-m", "lcfcn.cli", "count", *args.argv, "--processes", "1"], n_processes)
     files = find_images(args.images, out=args.out, recursive=args.recursive)
     stopped = False
-    with StopRequest(alone=launch.world_size == 1) as stop:
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(StopRequest(alone=launch.world_size == 1))
         counter = load(
             args.checkpoint,
             device=launch.device(args.device),
@@ -96,11 +98,14 @@ def run_count(args: argparse.Namespace, program: str) -> int:
             tile=args.tile,
             check=stop.check,
         )
+        journal = _open_journal(args, counter.class_names, launch.rank)
+        if journal is not None:
+            stack.callback(journal.close)
         outputs = Outputs(
             files,
             counter.class_names,
             args.out,
-            _open_journal(args, counter.class_names, launch.rank),
+            journal,
             draws=not args.no_overlays,
             exports=args.export,
             program=program,
@@ -113,7 +118,7 @@ def run_count(args: argparse.Namespace, program: str) -> int:
             )
         except (Stopped, KeyboardInterrupt):
             stopped = True
-    return _finish(args, outputs, launch.world_size, stopped=stopped)
+        return _finish(args, outputs, launch.world_size, stopped=stopped)
 
 
 def _open_journal(args: argparse.Namespace, class_names: list[str], rank: int) -> "Journal | None":
@@ -137,13 +142,13 @@ def _finish(args: argparse.Namespace, outputs: "Outputs", world_size: int, *, st
     if outputs.journal is not None:
         is_complete = outputs.is_complete() and not stopped and outputs.journal.claim()
         if world_size > 1 and not is_complete and not stopped:
-            outputs.journal.close()
             print(f"This process has done its share, {outputs.n_done} images. The last one to end writes the tables.")
             return 0  # another code would make torchrun end the others
         if is_complete or world_size == 1:
             outputs.write_tables()
             outputs.count_again()
-        (outputs.journal.remove if is_complete else outputs.journal.close)()
+        if is_complete:
+            outputs.journal.remove()
     n_files = len(outputs.files)
     if n_files > 1:
         print(_counts_text("all images", outputs.totals))

@@ -12,6 +12,7 @@ from lcfcn.lcfcn_loss import compute_lcfcn_loss
 from src.datasets import collate, get_dataset
 from src.models import LCFCN
 from src.models.validation import count_scores, score_batch
+from src.training.micro_batches import InPlace
 from src.training.runtime import Runtime
 
 EXP_DICT = EXP_GROUPS["demo"][0]
@@ -204,7 +205,7 @@ def test_losses_are_divided_by_the_clicks_of_the_batch_and_bumps_by_an_area_at_l
     assert divisors["clicks"] == (5 + 1) / 2
     assert divisors["heatmap"] == pytest.approx((5 + 150 * 150 / 120**2) / 2)  # the first has clicks enough
     logits = torch.randn(2, 1, 150, 150, generator=torch.Generator().manual_seed(1))
-    loss, terms = model.objective(logits, batch, divisors, step=0)
+    loss, terms = model.objective.start(logits, batch, divisors, 0, InPlace())()
     plain, plain_terms = compute_lcfcn_loss(logits, batch["points"], batch["roi"], return_terms=True)
     heatmap = compute_heatmap_loss(logits, batch["points"], batch["roi"]) / divisors["heatmap"] * 0.5
     torch.testing.assert_close(loss, plain / 3 + heatmap)

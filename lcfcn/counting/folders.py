@@ -241,6 +241,8 @@ def _count_group(names: list[str], counter: Counter, outputs: Outputs, frame: in
         try:
             _check_name(name)
             images[name] = read_image(outputs.files[name], frame=frame, max_pixels=max_pixels)
+        except Stopped:
+            raise
         except Exception as error:
             outputs.fail(name, error)
     at_once = _count_at_once(images, counter)

@@ -29,6 +29,8 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     folded : nn.Module
         In eval mode. It cannot be trained on.
     """
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        return network
     folded = copy.deepcopy(network).eval()
     for module in list(folded.modules()):
         _fold_children(module)
