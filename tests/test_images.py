@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image, ImageOps
 from pydicom.data import get_testdata_file
 
-from lcfcn.counting import image_files
+from lcfcn.counting import raster, stretching
 from lcfcn.counting.defaults import IMAGE_SUFFIXES, MAX_PIXELS
 from lcfcn.counting.image_files import ImageError, image_size, read_image, read_values
 from lcfcn.errors import UserError
@@ -77,7 +77,7 @@ def test_images_are_read_nowhere_else():
     folders = [ROOT / name for name in ("lcfcn", "src", "scripts")]
     files = sorted([*(path for folder in folders for path in folder.rglob("*.py")), ROOT / "trainval.py"])
     found = [path.name for path in files for call in calls if call in path.read_text(encoding="utf-8")]
-    assert set(found) == {"image_files.py"}
+    assert set(found) == {"dicom_files.py", "pillow_files.py", "tiff_files.py"}
 
 
 # 8 bits
@@ -148,7 +148,7 @@ def test_a_large_image_is_converted_in_bands(tmp_path, monkeypatch):
     Image.fromarray(NOISE).save(tmp_path / "a.png")
     tifffile.imwrite(tmp_path / "a.tif", DEEP)
     whole = [read(tmp_path / name) for name in ("a.png", "a.tif")]
-    monkeypatch.setattr(image_files, "_BAND", 4 * 40 + 1)
+    monkeypatch.setattr(stretching, "_BAND", 4 * 40 + 1)
     assert all((read(tmp_path / name) == image).all() for name, image in zip(("a.png", "a.tif"), whole, strict=True))
 
 
@@ -299,9 +299,9 @@ def test_colours_of_16_bits_keep_their_hue(tmp_path):
     (tmp_path / "rgba.png").write_bytes(deep_png(np.dstack([values, opaque])))
     image = read(tmp_path / "rgba.png")
     assert (image[:, :20] == 255).all()
-    assert close(image[:, 20:], stretched(values)[:, 20:])
+    assert close(image[:, 20:], stretched(values[:, 20:]))
     (tmp_path / "la.png").write_bytes(deep_png(np.dstack([ramp, opaque])))
-    assert close(grey(read(tmp_path / "la.png"))[:, 20:], stretched(ramp)[:, 20:])
+    assert close(grey(read(tmp_path / "la.png"))[:, 20:], stretched(ramp[:, 20:]))
 
 
 # Channels, layouts and pages of TIFF
@@ -524,7 +524,7 @@ def test_dicom_that_holds_no_image_or_is_deflated(name):
     refused(dicom_file(name))
 
 
-@pytest.mark.parametrize("name", ["MR_truncated.dcm", "badVR.dcm", "no_meta.dcm", "MR_small_jpeg_ls_lossless.dcm"])
+@pytest.mark.parametrize("name", ["MR_truncated.dcm", "badVR.dcm", "no_meta.dcm"])
 def test_dicom_that_cannot_be_decoded(name):
     refused(dicom_file(name))
 
@@ -590,7 +590,7 @@ def claiming(kind, width, height, tmp_path):
 @pytest.mark.parametrize("kind", ["png", "jpg", "tif", "dcm"])
 def test_a_billion_pixels_are_refused_by_the_header(tmp_path, monkeypatch, kind):
     path = claiming(kind, 60_000, 50_000, tmp_path)
-    monkeypatch.setattr(image_files._Opened, "pixels", None, raising=False)
+    monkeypatch.setattr(raster.Opened, "raster", None, raising=False)
     message = refused(path)
     assert "50000 x 60000" in message
     assert "500000000" in message
@@ -657,9 +657,9 @@ def test_damaged_files(tmp_path, kind):
 
 def test_other_files(tmp_path):
     path = tmp_path / "a.png"
-    for content in (b"", b"\0", b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"GIF89a", b"PK\3\4", bytes(1000)):
+    for content in (b"", b"\0", b"no image", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"PK\3\4", bytes(1000)):
         path.write_bytes(content)
-        assert "expected JPEG, PNG, BMP, TIFF or DICOM" in refused(path)
+        assert "expected JPEG, PNG, BMP, GIF, WebP, AVIF, HEIF, TIFF or DICOM" in refused(path)
         with pytest.raises(ImageError):
             image_size(path)
     for start in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"II+\0", bytes(128) + b"DICM"):

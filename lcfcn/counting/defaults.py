@@ -6,8 +6,19 @@ TILE = 1536
 """Largest side, in pixels, of the image that the network gets at once. Larger images run in tiles."""
 MAX_PIXELS = 500_000_000
 """An image whose header claims more pixels is refused."""
-IMAGE_SUFFIXES = (".bmp", ".dcm", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".avif", ".bmp", ".dcm", ".dicom", ".gif", ".heic", ".heif", ".ima", ".jfif", ".jpe", ".jpeg", ".jpg", ".png"),
+    *(".tif", ".tiff", ".webp"),
+)
 """File names that count as images where a folder is given."""
+UNREAD_SUFFIXES = (
+    *(".ai", ".arw", ".bif", ".cr2", ".cr3", ".czi", ".dng", ".eps", ".exr", ".fit", ".fits", ".flex", ".hdr", ".icns"),
+    *(".ico", ".ims", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".jxr", ".lif", ".lsm", ".mha", ".mhd", ".mrc", ".mrxs"),
+    *(".nd2", ".ndpi", ".nef", ".nii", ".nrrd", ".oib", ".oif", ".oir", ".orf", ".pam", ".pbm", ".pcx", ".pef", ".pgm"),
+    *(".pnm", ".ppm", ".psb", ".psd", ".qptiff", ".raf", ".rw2", ".scn", ".sgi", ".srw", ".stk", ".svg", ".svs"),
+    *(".tga", ".vsi", ".xcf", ".zvi"),
+)
+"""File names of images that are not read. A folder's are named, so that nobody thinks that they were counted."""
 EXPORTS = ("cvat", "geojson", "labelme")
 """Choices of `--export`."""
 CHECKPOINT_HELP = "a checkpoint, an experiment's folder, or the name of ready weights"
