@@ -2,7 +2,9 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +125,8 @@ class Counter:
         images: Countable | Iterable[Countable],
         *,
         name: str | None = None,
-        frame: int = 0,
+        frame: int | None = None,
+        channels: Sequence[int] | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> Result | Iterator[Result]:
         """Count and locate objects on an image, or on many.
@@ -137,10 +140,8 @@ class Counter:
             through it.
         name : str, optional
             The image's name in the result; by default the file's name, or `image`.
-        frame : int
-            Page of a TIFF, or frame of a DICOM file, from 0.
-        max_pixels : int
-            A file whose header claims more is refused.
+        frame, channels, max_pixels
+            See `lcfcn.counting.image_files.read_image`.
 
         Returns
         -------
@@ -160,27 +161,37 @@ class Counter:
         >>> result.count, result.counts
         (0, {'person': 0})
         """
+        options = {"frame": frame, "channels": channels, "max_pixels": max_pixels}
         if isinstance(images, str | Path) and Path(images).is_dir():
-            paths = find_images([str(images)])
-            return (self.count(path, name=key, frame=frame, max_pixels=max_pixels) for key, path in paths.items())
+            return self._count_folder(images, options)
+        remarks: list[str] = []
         if isinstance(images, str | Path):
-            pixels = read_image(images, frame=frame, max_pixels=max_pixels)
-            return self.count_pixels(pixels, name or Path(images).name)
-        if isinstance(images, Image.Image):
-            return self.count_pixels(image_of_pillow(images), name or _pillow_name(images))
-        if isinstance(images, np.ndarray):
-            return self.count_pixels(image_of_array(images), name or "image")
-        if isinstance(images, Iterable) and not isinstance(images, torch.Tensor):
-            return (self._count_one_of_many(i, image, frame, max_pixels) for i, image in enumerate(images))
-        raise UserError(
-            f"an image of type {type(images).__name__} came; expected a path, a PIL image, an (H, W[, C]) array, or a "
-            "list of these: convert it, such as tensor.permute(1, 2, 0).numpy()"
-        )
+            pixels = read_image(images, remarks=remarks, **options)
+        elif isinstance(images, Image.Image):
+            pixels = image_of_pillow(images, channels=channels, remarks=remarks)
+        elif isinstance(images, np.ndarray):
+            pixels = image_of_array(images, channels=channels, remarks=remarks)
+        elif isinstance(images, Iterable) and not isinstance(images, torch.Tensor):
+            return (self._count_one_of_many(i, image, options) for i, image in enumerate(images))
+        else:
+            raise UserError(
+                f"an image of type {type(images).__name__} came; expected a path, a PIL image, an (H, W[, C]) array, "
+                "or a list of these: convert it, such as tensor.permute(1, 2, 0).numpy()"
+            )
+        return replace(self.count_pixels(pixels, name or _name_of(images)), remarks=tuple(remarks))
 
-    def _count_one_of_many(self, index: int, image: Countable, frame: int, max_pixels: int) -> Result:
+    def _count_folder(self, folder: str | Path, options: dict) -> Iterator[Result]:
+        """Count on the images in a folder, and warn of those that are left out."""
+        remarks: list[str] = []
+        paths = find_images([str(folder)], remarks=remarks)
+        for remark in remarks:
+            warnings.warn(remark, stacklevel=3)
+        return (self.count(path, name=key, **options) for key, path in paths.items())
+
+    def _count_one_of_many(self, index: int, image: Countable, options: dict) -> Result:
         """Count one image of an iterable; an array is named by its place."""
         name = f"image_{index:05d}" if isinstance(image, np.ndarray) else None
-        result = self.count(image, name=name, frame=frame, max_pixels=max_pixels)
+        result = self.count(image, name=name, **options)
         if not isinstance(result, Result):
             raise UserError(f"item {index} of the list is a {type(image).__name__} of several images: give one image")
         return result
@@ -236,9 +247,10 @@ class Counter:
         )
 
 
-def _pillow_name(image: Image.Image) -> str:
-    """Return the name of the file that a PIL image was opened from, or `image`."""
-    return Path(getattr(image, "filename", "") or "image").name
+def _name_of(image: Countable) -> str:
+    """Return the name of the file that an image is, or was opened from, or `image`."""
+    path = image if isinstance(image, str | Path) else getattr(image, "filename", "")
+    return Path(path or "image").name
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ TILE = 1536
 """Largest side, in pixels, of the image that the network gets at once. Larger images run in tiles."""
 MAX_PIXELS = 500_000_000
 """An image whose header claims more pixels is refused."""
+MAX_FRAMES = 100_000
+"""A file with more frames is refused where all frames are asked for."""
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".dcm", ".dicom", ".gif", ".heic", ".heif", ".ima", ".jfif", ".jpe", ".jpeg", ".jpg", ".png"),
     *(".tif", ".tiff", ".webp"),

@@ -47,6 +47,9 @@ class Result:
         The pixels of the object's blob.
     class_map : (H, W) uint8 or uint16 ndarray
         The class of each pixel, 0 = background.
+    remarks : tuple of str
+        Oddities of the image file that may change the count, a line each; see
+        `lcfcn.counting.image_files.read_image`.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Result:
     scores: np.ndarray
     areas: np.ndarray
     class_map: np.ndarray
+    remarks: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
