@@ -71,7 +71,10 @@ def find_experiments(args: argparse.Namespace) -> list[dict]:
     """Return the experiments that the command line names."""
     from exp_configs import EXP_GROUPS
     from src.experiments import folders
+    from src.readers.datadir import check_datadir
 
+    if args.datadir is not None:
+        check_datadir(args.datadir)
     return folders.find_experiments(EXP_GROUPS, args.exp_group_list, args.exp_id, args.savedir_base, args.set)
 
 

@@ -75,9 +75,9 @@ def _at_least_one(text: str) -> int:
 
 def run_count(args: argparse.Namespace, program: str) -> int:
     """Count on what the command line names, print the counts, and return the exit code."""
-    from lcfcn.counting.counter import load  # torch takes seconds, and --help need not wait for it
+    # Importing torch takes seconds: --help does not wait for it, nor a wrong path or name.
     from lcfcn.counting.file_lists import find_images
-    from lcfcn.counting.folders import Outputs, count_files
+    from lcfcn.counting.weight_files import find_checkpoint
     from lcfcn.launch import Launch, run_here
     from lcfcn.stopping import Stopped, StopRequest
 
@@ -88,6 +88,11 @@ def run_count(args: argparse.Namespace, program: str) -> int:
     if n_processes > launch.world_size:
         return run_here(["-m", "lcfcn.cli", "count", *args.argv, "--processes", "1"], n_processes)
     files = find_images(args.images, out=args.out, recursive=args.recursive)
+    weights = find_checkpoint(args.checkpoint)
+
+    from lcfcn.counting.counter import load
+    from lcfcn.counting.folders import Outputs, count_files
+
     stopped = False
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest(alone=launch.world_size == 1))
@@ -98,7 +103,7 @@ def run_count(args: argparse.Namespace, program: str) -> int:
             tile=args.tile,
             check=stop.check,
         )
-        journal = _open_journal(args, counter.class_names, launch.rank)
+        journal = _open_journal(args, weights, counter.class_names, launch.rank)
         if journal is not None:
             stack.callback(journal.close)
         outputs = Outputs(
@@ -121,18 +126,15 @@ def run_count(args: argparse.Namespace, program: str) -> int:
         return _finish(args, outputs, launch.world_size, stopped=stopped)
 
 
-def _open_journal(args: argparse.Namespace, class_names: list[str], rank: int) -> "Journal | None":
+def _open_journal(args: argparse.Namespace, weights: Path, class_names: list[str], rank: int) -> "Journal | None":
     """Open the journal of the output folder, and refuse one that another command began."""
     from lcfcn.counting.journal import Journal
-    from lcfcn.counting.weight_files import find_checkpoint
     from lcfcn.files import make_folder, sha256
 
     if args.out is None:
         return None
     make_folder(args.out)
-    path = Path(args.checkpoint)
-    weights = sha256(path if path.suffix == ".onnx" else find_checkpoint(path))
-    about = {"weights": weights, "classes": class_names, "precision": args.precision, "frame": args.frame}
+    about = {"weights": sha256(weights), "classes": class_names, "precision": args.precision, "frame": args.frame}
     about |= {"tile": args.tile, "exports": sorted(args.export), "overlays": not args.no_overlays}
     return Journal(args.out, about, rank)
 

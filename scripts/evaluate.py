@@ -87,8 +87,14 @@ def check_args(parser: Parser, args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Score, write the report, and print the scores."""
-    # torch takes seconds to import, and --help need not wait for it.
+    # Importing torch takes seconds: --help does not wait for it, nor a wrong path.
     from lcfcn.counting.weight_files import find_checkpoint
+    from src.readers.datadir import check_datadir
+
+    checkpoint = find_checkpoint(args.checkpoint) if args.checkpoint else None
+    if args.datadir is not None:
+        check_datadir(args.datadir)
+
     from src.evaluation.evaluate import Task, evaluate_best, evaluate_network, evaluate_predictions
     from src.evaluation.report import score_table
     from src.experiments.schema import override
@@ -99,9 +105,9 @@ def run(args: argparse.Namespace) -> None:
     if args.predictions is not None:
         dataset_dict = override({"dataset": {"name": args.dataset}}, args.set)["dataset"]
         report = evaluate_predictions(args.predictions, args.counts, dataset_dict, task)
-    elif args.checkpoint is not None:
+    elif checkpoint is not None:
         runtime = Runtime(args.device, args.precision)
-        report = evaluate_network(find_checkpoint(args.checkpoint), task, runtime)
+        report = evaluate_network(checkpoint, task, runtime)
     else:
         report = evaluate_best(args.savedir_base, args.exp_id, task, Runtime(args.device, args.precision))
     print(score_table(report), end="")

@@ -35,7 +35,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Write the files, and print their sizes."""
-    from src.release.export import export  # torch takes seconds, and --help need not wait for it
+    # Importing torch takes seconds: --help does not wait for it, nor a wrong path.
+    from lcfcn.counting.weight_files import find_checkpoint
+
+    find_checkpoint(args.source)
+
+    from src.release.export import export
 
     for file in export(args.source, args.out, half=args.half, onnx=args.onnx, force=args.force):
         print(f"{file}: {file.stat().st_size:,} bytes")

@@ -7,8 +7,6 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-import torch
-
 from lcfcn.errors import UserError, suggestion
 from lcfcn.files import load_tensors
 
@@ -85,6 +83,8 @@ def load_checkpoint(path: Path) -> dict:
 
 
 def _is_state_dict(value: object) -> bool:
+    import torch  # finding a file by its name needs none
+
     is_dict = isinstance(value, dict)
     return is_dict and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in value.items())
 

@@ -1,6 +1,5 @@
 """The base of all data sets: they turn files of any format into the same sample."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torchvision.transforms import v2
 from lcfcn.counting.pixels import normalize
 from lcfcn.counting.settings import check_transform, check_zoom, is_number, is_whole
 from src.datasets.transforms import AUGMENTATIONS, augment_jointly
+from src.readers.datadir import check_datadir
 from src.readers.errors import DataError
 
 
@@ -129,9 +129,7 @@ class PointDataset(Dataset):
         name = type(self).__name__.lower()
         if datadir is None:
             raise DataError(f"there is no -d; expected the folder of the data set {name}: give -d DATADIR")
-        if not os.path.isdir(datadir):
-            raise DataError(f"-d {datadir} is not a folder; expected the folder of the data set {name}: check -d")
-        return Path(datadir)
+        return check_datadir(datadir, name)
 
     def open(self, **options: object) -> None:
         """Find the split's images, and check that every file is there."""
