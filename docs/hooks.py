@@ -162,6 +162,14 @@ def source(path: str, name: str) -> str:
     raise LookupError(f"{path} has no {name}")
 
 
+def rooms() -> str:
+    """Return a table of the rooms of src/ and what each may import, from the test that asserts it."""
+    allowed = _constant(ROOT / "tests/test_structure.py", "ROOMS")
+    rows = ["| `src.` | may import of `src.` |", "|---|---|"]
+    rows += [f"| `{room}` | {', '.join(f'`{name}`' for name in sorted(others))} |" for room, others in allowed.items()]
+    return "\n".join(rows)
+
+
 def old_names() -> str:
     """Return a table of the settings that had another name before version 0.2."""
     names = _constant(ROOT / "lcfcn/counting/settings.py", "OLD_NAMES")
@@ -294,6 +302,7 @@ PARTS = {
     "model_zoo": model_zoo,
     "modules": modules,
     "old_names": old_names,
+    "rooms": rooms,
     "runs": runs,
     "source": source,
     "tree": tree,
