@@ -95,7 +95,7 @@ EXP_GROUPS = {
         }
     ),
     # Reaches val_mae 8.7 (the last epoch; the median count has 60.7) in 114 minutes on one CPU core in bfloat16, with
-    # ImageNet weights, on part B (360 training and 40 validation images). results/weights/shanghai_B.pth is from it.
+    # ImageNet weights, on part B (360 training and 40 validation images). lcfcn/weights/shanghai_B.pth is from it.
     "shanghai_light": hu.cartesian_exp_group(
         {
             "dataset": {
@@ -136,7 +136,7 @@ EXP_GROUPS = {
     # Your own images, as scripts/import_points.py leaves them, for one kind of object. For several, give their number,
     # and perhaps their names in the order that the scores are to have (sorted by name otherwise):
     # --set model.n_classes=2 "dataset.classes=['cell', 'debris']".
-    # The README tells what it reaches on cells.
+    # docs/benchmarks.md says what it reaches on cells.
     "own": hu.cartesian_exp_group(
         {
             "dataset": OWN,

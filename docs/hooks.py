@@ -244,7 +244,6 @@ def runs() -> str:
     for path in sorted((ROOT / "results/accuracy").glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                row = {"decoding": row.get("reading"), **row}
                 rows.append("| " + " | ".join(_cell(row[column]) for column in columns) + " |")
     return "\n".join(rows)
 

@@ -184,7 +184,7 @@ def run_weights() -> None:
     from lcfcn.counting.weight_files import ready_weights
 
     for name, about in ready_weights().items():
-        print(f"{name}: {about['counts']} (data: {about['data']})")
+        print(f"{name}: {about['counts']} (data: {about['data']})" if about else name)
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:

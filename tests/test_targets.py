@@ -67,7 +67,7 @@ def test_weights_and_blobs_of_the_golden_scenes(shared, scene):
     assert get_blobs(probs).max() == golden["n_blobs"] == golden["blobs"].max()
     np.testing.assert_allclose(weight_maps(targets, True).sum(0)[0], golden["weight_fg"], rtol=1e-6)
     against = weight_maps(targets, False).sum(0)[0]
-    # Where the relief has ties, the golden lines are those of another order of them: see the README.
+    # Where the relief has ties, the golden lines are those of another order of them: see docs/loss.md.
     tie = {"dense": 0.012, "merged": 0.007, "one_giant_blob": 0.045, "touching_points": 0.003, "trancos_size": 0.001}
     if scene not in tie:
         np.testing.assert_allclose(against, golden["weight_bg"], rtol=1e-6)

@@ -21,8 +21,12 @@ def ready_folder() -> Path:
 
 @cache
 def ready_weights() -> dict[str, dict]:
-    """Return what is known of each of the ready weights, by name: see `lcfcn/weights/index.json`."""
-    return json.loads((ready_folder() / "index.json").read_text(encoding="utf-8"))
+    """Return what is known of each of the ready weights, by name: see `lcfcn/weights/index.json`.
+
+    Weights that lie in the folder and are not in the index are there, too, and nothing is known of them.
+    """
+    known = json.loads((ready_folder() / "index.json").read_text(encoding="utf-8"))
+    return {**{file.stem: {} for file in sorted(ready_folder().glob("*.pth"))}, **known}
 
 
 def find_checkpoint(path: str | Path) -> Path:
