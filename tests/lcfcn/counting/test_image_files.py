@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import tifffile
+from helpers_data import ROOT
 from PIL import Image, ImageOps
 from pydicom.data import get_testdata_file
 
@@ -21,7 +22,6 @@ from lcfcn.errors import UserError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 DEEP = np.random.default_rng(1).integers(300, 3000, (30, 40), dtype=np.uint16)
-ROOT = Path(__file__).parent.parent
 
 
 def refused(path, **options):

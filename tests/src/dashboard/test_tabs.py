@@ -10,19 +10,19 @@ import subprocess
 import sys
 import time
 import zipfile
-from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import nbformat
 import numpy as np
 import pytest
+from helpers_data import ROOT
 from helpers_runs import PAINT, make_run
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 pytestmark = pytest.mark.slow
 
-NOTEBOOK = Path(__file__).parent.parent / "results" / "dashboard.ipynb"
+NOTEBOOK = ROOT / "results" / "dashboard.ipynb"
 PATIENCE = 40  # seconds that anything may take on a busy machine
 DRAWN = """
 import json

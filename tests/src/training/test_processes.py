@@ -11,11 +11,11 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers_data import ROOT
 from helpers_runs import stop_at
 
 import trainval
@@ -30,7 +30,6 @@ from src.training.loaders import EpochBatches, make_loader
 from src.training.processes import Processes
 from src.training.runtime import Runtime, find_device_of_one
 
-ROOT = Path(__file__).parent.parent
 PRELOADED = ["tests.helpers_forked"]
 LIMIT = 120
 """Seconds after which a run counts as hanging."""
