@@ -5,10 +5,9 @@ import csv
 import numpy as np
 import pytest
 import torch
-from helpers_data import noise_image
+from helpers_data import check_contract, damaged, noise_image, refused
+from helpers_runs import only_savedir, scores
 from PIL import Image, ImageDraw
-from test_datasets import check_contract, damaged, refused
-from test_trainval import only_savedir, scores
 
 import trainval
 from exp_configs import EXP_GROUPS
