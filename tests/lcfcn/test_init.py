@@ -1,14 +1,10 @@
 """The public names of the library."""
 
-import importlib.metadata
-import tomllib
 from pathlib import Path
 
 import pytest
 
 import lcfcn
-
-ROOT = Path(lcfcn.__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", lcfcn.__all__)
@@ -21,12 +17,6 @@ def test_each_public_name_is_there_and_has_a_docstring(name):
 def test_a_name_that_is_not_public_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'lcfcn' has no attribute 'LCFCN'"):
         lcfcn.LCFCN  # noqa: B018
-
-
-def test_the_version_is_the_packages():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    stated = project["project"].get("version") or importlib.metadata.version("lcfcn")
-    assert stated == lcfcn.__version__
 
 
 def test_type_checkers_find_it():
