@@ -156,6 +156,7 @@ ROOMS = {
     "experiments.folders": {"experiments.haven", "experiments.schema"},
     "experiments.recipe": {"datasets", "experiments.schema"},
     "experiments.prepare": {"datasets", "experiments", "models", "training"},
+    "experiments.standings": {"experiments.folders", "training.checkpoints"},
     "experiments.jobs": {"experiments", "training"},
     "training": {"datasets", "experiments.schema", "experiments.command_line", "models"},
     "models": {"datasets", "experiments.schema", "training"},

@@ -104,7 +104,7 @@ def test_stopped_it_tells_what_is_done(tmp_path, checkpoint, capsys, monkeypatch
     monkeypatch.setattr(folders, "read_image", reading)
     assert count(tmp_path / "in", "-c", checkpoint) == 130
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2:] == ["all images: 2 apple, 0 pear", "2 of 3 images done, 0 failed"]
+    assert lines[-3:] == ["all images: 2 apple, 0 pear", "2 of 3 images done, 0 failed", "Stopped."]
 
 
 def test_it_lists_the_ready_weights(capsys):
@@ -143,7 +143,7 @@ def test_help_describes_the_options(capsys, arguments):
         (["count", "a.png", "-c", "shanghai_B", "--batch-size", "0"], "--batch-size: it is 0; expected 1 or more"),
         (["count", "none.png", "-c", "shanghai_B"], "none.png names no image"),
         (["count", "a.png", "-c", "shanghai_b"], "there is no shanghai_b; did you mean shanghai_B?"),
-        (["count", "a.png", "-c", "shanghai_B", "--device", "tpu"], "--device tpu is unknown"),
+        (["count", "a.png", "-c", "net.pth", "--device", "tpu"], "--device tpu is unknown"),
         (["count", "none*.png", "-c", "net.pth"], "none*.png names no image"),
         (["count", "empty", "-c", "net.pth"], "empty names no image"),
         (["count", "a.png", "-c", "net.pth", "--tile", "10"], "--tile is 10"),

@@ -133,10 +133,17 @@ def test_an_iterable_is_worked_through_image_by_image():
 def test_a_folder_means_its_images_sorted(tmp_path):
     draw(tmp_path / "b.png", PLACES)
     draw(tmp_path / "a.PNG")
-    draw(tmp_path / "sub" / "c.png")
     (tmp_path / "notes.txt").write_text("none")
     for given in (tmp_path, str(tmp_path)):
         assert [(result.name, result.count) for result in reds().count(given)] == [("a.PNG", 0), ("b.png", 2)]
+
+
+def test_images_in_sub_folders_are_left_out_with_a_warning(tmp_path):
+    draw(tmp_path / "a.png")
+    draw(tmp_path / "sub" / "c.png")
+    with pytest.warns(UserWarning, match=r"1 image \(.*c.png\) in sub-folders left out"):
+        results = reds().count(tmp_path)
+    assert [result.name for result in results] == ["a.png"]
 
 
 def test_a_folder_without_images_is_one_line_at_once(tmp_path):

@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers_data import ROOT
 from PIL import Image
 
 from lcfcn import cli
@@ -20,7 +20,6 @@ from lcfcn.counting.journal import FOLDER, Journal, stat_of
 from lcfcn.errors import UserError
 from lcfcn.launch import Launch
 
-ROOT = Path(__file__).parents[1]
 ABOUT = {"weights": "abc", "tile": 1536}
 
 
