@@ -1,9 +1,9 @@
 """COCO JSON. Each image in its list of images counts as annotated.
 
-If a category declares one keypoint or none, each keypoint with v > 0 is an object. If a category declares several, or
-no keypoint is visible, the annotation is one object: it is clicked at the centre of its box, or else of the box around
-its visible keypoints or its polygons. The box or the polygons give its size. A crowd (iscrowd) stands for several
-objects without positions, and is dropped.
+An annotation with several keypoints is a pose, which is one object, if its category declares several keypoints or if it
+has a box or polygons too. Otherwise each keypoint with v > 0 is an object. A pose, and an annotation without a visible
+keypoint, is clicked at the centre of its box, or else of the box around its visible keypoints or its polygons. The box
+or the polygons give its size. A crowd (iscrowd) stands for several objects without positions, and is dropped.
 """
 
 from collections import Counter
@@ -16,12 +16,13 @@ from src.annotations.base import (
     Clicks,
     check_amount,
     class_name,
-    entry,
     files_of,
     has_keys,
+    identifier,
     image_name,
     image_size_of,
     mappings,
+    new_entry,
     number,
     parse_json,
     read_each,
@@ -47,14 +48,18 @@ def _read_file(path: Path) -> list[Clicks]:
     data = parse_json(path)
     if not isinstance(data, dict):
         raise AnnotationError(f"{path} is not a COCO file; expected a JSON object: export it again")
-    categories = {_id(c, "id", path): c for c in mappings(data.get("categories"), path, "categories")}
+    categories = _by_id(data.get("categories"), path, "categories")
+    images = _by_id(data.get("images"), path, "images")
+    annotations = list(mappings(data.get("annotations"), path, "annotations"))
+    _check_poses(annotations, categories, path)
     found: dict[str, Clicks] = {}
+    keys: dict[str, str] = {}
     by_id: dict[str | int, Clicks] = {}
-    for image in mappings(data.get("images"), path, "images"):
-        size = image_size_of(image.get("height"), image.get("width"))
-        by_id[_id(image, "id", path)] = entry(found, image_name(image.get("file_name"), path), size)
+    for id_, image in images.items():
+        size = image_size_of(_whole(image.get("height")), _whole(image.get("width")))
+        by_id[id_] = new_entry(found, _name_of(image, path), size, f"id {id_}", keys, path)
     amount = 0
-    for annotation in mappings(data.get("annotations"), path, "annotations"):
+    for annotation in annotations:
         clicks = _named(by_id, annotation, "image_id", path)
         known = annotation.get("category_id") is not None
         category = _named(categories, annotation, "category_id", path) if known else {}
@@ -67,10 +72,32 @@ def _read_file(path: Path) -> list[Clicks]:
     return list(found.values())
 
 
+def _by_id(members: object, path: Path, what: str) -> dict[str | int, dict]:
+    """Return the members of a list by their id; raise `AnnotationError` if two have the same one."""
+    found: dict[str | int, dict] = {}
+    for member in mappings(members, path, what):
+        id_ = _id(member, "id", path)
+        if id_ in found:
+            one, other = (str(m.get("file_name", m.get("name")))[:80] for m in (found[id_], member))
+            raise AnnotationError(f"{path} has two {what} with the id {id_} ({one} and {other}): export it again")
+        found[id_] = member
+    return found
+
+
+def _name_of(image: dict, path: Path) -> str:
+    """Return the name of an image; some tools write its address or its path instead."""
+    names = (image.get(key) for key in ("file_name", "coco_url", "path", "filename", "name"))
+    return image_name(next(filter(None, names), None), path)
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _id(member: dict, key: str, path: Path) -> str | int:
-    value = member.get(key)
-    if not isinstance(value, str | int):
-        raise AnnotationError(f"{path} has an entry without {key}: export it again")
+    value = identifier(member.get(key))
+    if value is None:
+        raise AnnotationError(f"{path} has an entry without {key}, or one that is no number or text: export it again")
     return value
 
 
@@ -79,6 +106,22 @@ def _named(members: dict, annotation: dict, key: str, path: Path) -> object:
     if value not in members:
         raise AnnotationError(f"{path} has an annotation whose {key} {value!r} is not listed: export it again")
     return members[value]
+
+
+def _check_poses(annotations: list[dict], categories: dict[str | int, dict], path: Path) -> None:
+    """Raise `AnnotationError` if annotations have equally many keypoints, and nothing says whether they are poses."""
+    counts = [
+        len(annotation["keypoints"]) // 3
+        for annotation in annotations
+        if isinstance(annotation.get("keypoints"), list)
+        and not (annotation.get("bbox") or annotation.get("segmentation"))
+        and not _declared(categories.get(identifier(annotation.get("category_id")), {}))
+    ]
+    if len(counts) > 1 and len(set(counts)) == 1 and counts[0] > 1:
+        raise AnnotationError(
+            f"{path} has {counts[0]} keypoints in each annotation, which may be one object or {counts[0]}: list the "
+            "names of the keypoints in its categories if they are one, or one annotation for each object"
+        )
 
 
 def _declared(category: dict) -> int:
@@ -92,9 +135,12 @@ def _places(annotation: dict, n_declared: int, path: Path) -> tuple[list[Place],
     if annotation.get("iscrowd") in (1, True):
         return [], Counter({CROWD: 1})
     keypoints, n_hidden = _keypoints(annotation.get("keypoints"), path)
-    if keypoints and n_declared <= 1:
+    box = _place_of_box(annotation.get("bbox"), path)
+    has_area = (box is not None and box.size is not None) or bool(annotation.get("segmentation"))
+    is_pose = n_declared > 1 or (has_area and len(keypoints) + n_hidden > 1)
+    if keypoints and not is_pose:
         return [Place(x, y) for x, y in keypoints], Counter({HIDDEN: n_hidden} if n_hidden else {})
-    place = _place_of_box(annotation.get("bbox"), path)
+    place = box if box is not None and (box.size is not None or not keypoints) else None
     if place is None and keypoints:
         place = Place(*box_centre(keypoints))
     if place is None:

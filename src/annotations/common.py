@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from src.annotations.base import DEFAULT_CLASS, UNLABELLED, Clicks, image_name
+from src.annotations.base import DEFAULT_CLASS, UNLABELLED, AnnotationError, Clicks, image_name
+from src.annotations.matching import ImageFolder
 
 OTHER_SLICE = "on another slice than the first"
 
@@ -38,3 +39,36 @@ def named_after(file: Path, root: Path, **folders: str) -> str:
     relative = file.relative_to(root).with_suffix("")
     parent = [folders.get(part, part) for part in relative.parent.parts]
     return image_name(str(PurePosixPath(*parent, relative.name)), file)
+
+
+def found_or_renamed(name: str, after: str, file: Path, folder: ImageFolder) -> str:
+    """Return the image that a file of annotations names, or the one that it is named after, if only that is there.
+
+    People rename images together with their files, and the names inside stay behind.
+
+    Parameters
+    ----------
+    name, after : str
+        The image that the file names, and the one that the file itself is named after.
+    file : Path
+    folder : ImageFolder
+
+    Raises
+    ------
+    AnnotationError
+        If both images are there and are different ones.
+    """
+    inside, beside = folder.find(name), _found(after, folder)
+    if inside is not None and beside is not None and inside != beside:
+        raise AnnotationError(
+            f"{file} names the image {name!r}, and is itself named after {folder.name(beside)}: correct the name in "
+            "the file, or move it away"
+        )
+    return after if inside is None and beside is not None else name
+
+
+def _found(name: str, folder: ImageFolder) -> Path | None:
+    try:
+        return folder.find(name)
+    except AnnotationError:  # several files fit
+        return None

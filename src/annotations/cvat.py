@@ -2,7 +2,8 @@
 
 One <points> may hold many objects, and each of its points is one. Boxes, polygons, ellipses and masks are clicked at
 the centre of their boxes and give a size; a skeleton is clicked at the centre of its visible joints. The runs of a mask
-count pixels row by row in its box, the background first ("XML annotation format" in CVAT's documentation).
+count pixels row by row in its box, the background first ("XML annotation format" in CVAT's documentation). CVAT turns
+images by their EXIF orientation. A project may hold two images of one name in two tasks: then it is refused.
 """
 
 import re
@@ -15,14 +16,15 @@ from src.annotations.base import (
     Clicks,
     check_amount,
     class_name,
-    entry,
     files_of,
     image_name,
     image_size_of,
+    new_entry,
     number,
     parse_xml,
     read_each,
 )
+from src.annotations.orientation import SHOWN
 from src.annotations.shapes import (
     XY,
     Place,
@@ -34,6 +36,7 @@ from src.annotations.shapes import (
 )
 
 NAME = "CVAT for images XML 1.1"
+FRAME = SHOWN
 ROOT = re.compile(rb"<annotations[\s>/]")
 NOT_SHAPES = ("tag",)
 
@@ -61,10 +64,11 @@ def _read_file(path: Path) -> list[Clicks]:
     if root.tag != "annotations" or root.find("track") is not None:
         raise AnnotationError(f"{path} is not a list of images: export it from CVAT as 'CVAT for images 1.1'")
     found: dict[str, Clicks] = {}
+    keys: dict[str, str] = {}
     amount = 0
     for image in root.iter("image"):
         size = image_size_of(image.get("height"), image.get("width"))
-        clicks = entry(found, image_name(image.get("name"), path), size)
+        clicks = new_entry(found, image_name(image.get("name"), path), size, _key_of(image), keys, path)
         for shape in image:
             if shape.tag not in NOT_SHAPES:
                 for place in _places(shape, path):
@@ -72,6 +76,12 @@ def _read_file(path: Path) -> list[Clicks]:
         amount += len(clicks.xy)
         check_amount(amount, path)
     return list(found.values())
+
+
+def _key_of(image: Element) -> str:
+    """Return the identity of an image: its id, and its task where a project was exported."""
+    parts = ((what, image.get(what)) for what in ("id", "task_id", "job_id"))
+    return " of ".join(f"{what} {value}" for what, value in parts if value is not None) or "without an id"
 
 
 def _places(shape: Element, path: Path) -> list[Place | None]:

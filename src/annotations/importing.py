@@ -3,17 +3,17 @@
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 from lcfcn.counting.drawing import save_png
-from lcfcn.counting.image_files import image_size
 from lcfcn.errors import UserError
-from src.annotations import recognise
-from src.annotations.base import AnnotationError, Clicks
+from src.annotations import read_annotations
+from src.annotations.base import NOTHING_SAID, AnnotationError, Clicks, Options
 from src.annotations.contact_sheet import contact_sheet
 from src.annotations.matching import ImageFolder, cleaned, match
+from src.annotations.orientation import upright
 from src.annotations.own_dataset import SHEET, OwnImage, check_target, write_dataset
 from src.annotations.splits import Splitting
 from src.readers.layout import SPLITS
@@ -38,6 +38,8 @@ class Imported:
         Annotated images that are in no split.
     not_annotated : list of str
         Image files that the source does not annotate.
+    notes : list of str
+        What the user should know about how the source was read.
     """
 
     format_name: str
@@ -45,6 +47,7 @@ class Imported:
     dropped: dict[str, Counter[str]]
     left_out: list[str]
     not_annotated: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def import_annotations(
@@ -54,6 +57,7 @@ def import_annotations(
     *,
     image_root: Path | None = None,
     classes: Sequence[str] | None = None,
+    options: Options = NOTHING_SAID,
     copy: bool = False,
     overwrite: bool = False,
 ) -> Imported:
@@ -71,6 +75,8 @@ def import_annotations(
         The folder of the images; by default that of the source.
     classes : sequence of str, optional
         The classes to keep; by default all.
+    options : Options
+        What the source does not say itself.
     copy : bool
         Copy the images; if False, link to them.
     overwrite : bool
@@ -82,29 +88,32 @@ def import_annotations(
         If the source, an image or an argument is wrong, or the data set cannot be written. Then nothing is written.
     """
     check_target(output, overwrite=overwrite)
-    found = read_source(source, output, splitting, image_root, classes)
+    found = read_source(source, output, splitting, image_root, classes, options)
     sheet = contact_sheet(found.images)
     write_dataset(output, found.images, copy=copy, add=lambda folder: save_png(folder / SHEET, sheet))
     return found
 
 
 def read_source(
-    source: Path, output: Path, splitting: Splitting, image_root: Path | None, classes: Sequence[str] | None
+    source: Path,
+    output: Path,
+    splitting: Splitting,
+    image_root: Path | None,
+    classes: Sequence[str] | None,
+    options: Options,
 ) -> Imported:
     """Read and check everything, and write nothing; see `import_annotations`."""
-    source_format = recognise(source)
-    clicks_list = source_format.read(source, image_root)
-    if not clicks_list:
-        raise AnnotationError(f"{source} names no image: export it again")
+    source_format, clicks_list = read_annotations(source, image_root, options)
     folder = _image_folder(source, image_root, output, source_format)
-    matched = match(clicks_list, folder)
+    known_frame = getattr(source_format, "FRAME", None)
+    matched, n_turned = upright(match(clicks_list, folder), asked=options.orientation, known=known_frame, source=source)
     _check_classes(classes, clicks_list)
-    names = [folder.name(file) for file, _ in matched]
+    names = [folder.name(file) for file, *_ in matched]
     splits = splitting.of(names, folder)
     images, dropped = [], {}
-    for name, (file, clicks) in zip(names, matched, strict=True):
+    for name, (file, clicks, size) in zip(names, matched, strict=True):
         if name in splits:
-            xy, dropped[name] = cleaned(clicks, image_size(file), classes)
+            xy, dropped[name] = cleaned(clicks, size, classes)
             images.append(OwnImage(name, file, xy, splits[name]))
     if not any(image.xy for image in images):
         reasons = _reason_text(sum(dropped.values(), Counter())) or "there was none"
@@ -115,7 +124,15 @@ def read_source(
         dropped,
         left_out=[name for name in names if name not in splits],
         not_annotated=[name for name in map(folder.name, folder.files) if name not in set(names)],
+        notes=_notes(clicks_list, n_turned),
     )
+
+
+def _notes(clicks_list: Sequence[Clicks], n_turned: int) -> list[str]:
+    """Return each note of the images once, and how many images had their clicks turned."""
+    turned = f"the clicks of {n_turned} images were turned, because the tool ignores their EXIF orientation"
+    notes = dict.fromkeys(note for clicks in clicks_list for note in clicks.notes)
+    return [*([turned] if n_turned else []), *notes]
 
 
 def _image_folder(source: Path, image_root: Path | None, output: Path, source_format: ModuleType) -> ImageFolder:
@@ -159,6 +176,8 @@ def report(found: Imported, output: Path) -> str:
         *_limited([f"{name}: {_reason_text(reasons)}" for name, reasons in sorted(found.dropped.items()) if reasons]),
         "Splits    " + ", ".join(f"{split} {splits[split]}" for split in SPLITS),
     ]
+    if found.notes:
+        lines += [f"Note      {note}" for note in found.notes[:MAX_LINES]]
     if found.left_out:
         lines.append(f"Left out  {len(found.left_out)} annotated images that --splits does not list")
     if found.not_annotated:

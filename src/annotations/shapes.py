@@ -78,3 +78,16 @@ def polygon_area(vertices: Sequence[XY]) -> float:
     """
     following = [*vertices[1:], *vertices[:1]]
     return abs(sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in zip(vertices, following, strict=True))) / 2
+
+
+def is_inside(x: float, y: float, outline: Sequence[XY]) -> bool:
+    """Whether a place is inside a polygon, by the number of sides to its right.
+
+    >>> [is_inside(x, 1, [(0, 0), (4, 0), (4, 3), (0, 3)]) for x in (-1, 1, 5)]
+    [False, True, False]
+    """
+    inside = False
+    for (x1, y1), (x2, y2) in zip(outline, [*outline[1:], *outline[:1]], strict=True):
+        if (y1 > y) != (y2 > y) and x < (x2 - x1) * (y - y1) / (y2 - y1) + x1:
+            inside = not inside
+    return inside

@@ -1,10 +1,12 @@
 """VIA 2, the VGG Image Annotator: a project or an export of annotations as JSON, and its CSV.
 
 Coordinates are pixels from the image's top-left corner, (0, 0), as the browser's canvas gives them, rounded by VIA
-(`shape_attributes`, such as `cx` and `cy` of a point; "File formats" on https://www.robots.ox.ac.uk/~vgg/software/via/).
-The class is the region's attribute `class`, `label`, `name`, `type` or `category`, or its only attribute. VIA does not
-distinguish an image without objects from one that nobody looked at. Each image of a file counts as annotated, so remove
-the others from the project before the export.
+(`shape_attributes`, such as `cx` and `cy` of a point; "File formats" on
+https://www.robots.ox.ac.uk/~vgg/software/via/). The class is the region's attribute `class`, `label`, `name`, `type`,
+`category` or `species`, or its only attribute. VIA does not distinguish an image without objects from one that nobody
+looked at. Each image of a file counts as annotated, so remove the others from the project before the export. VIA knows
+images by name and size, so two of one name are refused. Browsers turn images by their EXIF orientation since 2020, and
+did not before.
 """
 
 import json
@@ -16,11 +18,11 @@ from src.annotations.base import (
     Clicks,
     check_amount,
     class_name,
-    entry,
     files_of,
     first_line,
     has_keys,
     image_name,
+    new_entry,
     number,
     parse_json,
     read_each,
@@ -35,9 +37,10 @@ COLUMNS = {
     "image": ("filename", "#filename"),
     "shape": ("region_shape_attributes",),
     "attributes": ("region_attributes",),
+    "size": ("file_size",),
 }
 RADII = {"point": (), "circle": ("r", "r"), "ellipse": ("rx", "ry")}
-CLASS_KEYS = ("class", "label", "name", "type", "category")
+CLASS_KEYS = ("class", "label", "name", "type", "category", "species", "object", "class_name", "kind")
 
 
 def recognises(path: Path) -> bool:
@@ -53,40 +56,43 @@ def read(path: Path, images: Path | None) -> list[Clicks]:
 def _fits(file: Path) -> bool:
     if file.suffix.lower() == ".csv":
         header = first_line(file)
-        return all(names[0] in header for names in COLUMNS.values())
+        return all(COLUMNS[column][0] in header for column in ("image", "shape", "attributes"))
     return has_keys(file, "filename", "regions")
 
 
 def _read_file(file: Path) -> list[Clicks]:
     found: dict[str, Clicks] = {}
+    keys: dict[str, str] = {}
     regions = _csv_regions(file) if file.suffix.lower() == ".csv" else _json_regions(file)
-    for amount, (name, shape, attributes) in enumerate(regions):
+    for amount, (key, name, shape, attributes) in enumerate(regions):
         check_amount(amount, file)
-        clicks = entry(found, image_name(name, file))
+        image = image_name(name, file)
+        clicks = found[image] if keys.get(image) == key else new_entry(found, image, None, key, keys, file)
         if shape:
-            clicks.add_unsettled(_place(shape, file), _class_of(attributes))
+            clicks.add_unsettled(_place(shape, file), class_of_attributes(attributes))
     return list(found.values())
 
 
-def _json_regions(file: Path) -> Iterator[tuple[object, dict, object]]:
-    """Yield image, shape and attributes of each region, and for each image once without a shape."""
+def _json_regions(file: Path) -> Iterator[tuple[str, object, dict, object]]:
+    """Yield identity and name of the image, shape and attributes of each region, and each image once alone."""
     data = parse_json(file)
     images = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
     if not isinstance(images, dict):
         raise AnnotationError(f"{file} has no images as VIA writes them: export it again")
-    for image in images.values():
-        image = _mapping(image, file)
-        yield image.get("filename"), {}, {}
+    for key, image in images.items():
+        key, image = f"key {key[:80]}", _mapping(image, file)
+        yield key, image.get("filename"), {}, {}
         regions = image.get("regions")
         for region in regions.values() if isinstance(regions, dict) else _list(regions, file):  # VIA 1 numbers them
             region = _mapping(region, file)
-            yield image.get("filename"), _mapping(region.get("shape_attributes"), file), region.get("region_attributes")
+            shape = _mapping(region.get("shape_attributes"), file)
+            yield key, image.get("filename"), shape, region.get("region_attributes")
 
 
-def _csv_regions(file: Path) -> Iterator[tuple[object, dict, object]]:
-    for where, row in read_table(file, COLUMNS, needed=tuple(COLUMNS)):
+def _csv_regions(file: Path) -> Iterator[tuple[str, object, dict, object]]:
+    for where, row in read_table(file, COLUMNS, needed=("image", "shape", "attributes")):
         shape, attributes = (_parsed(row[column], file, where) for column in ("shape", "attributes"))
-        yield row["image"], _mapping(shape, file), attributes
+        yield f"file_size {row.get('size', '')}", row["image"], _mapping(shape, file), attributes
 
 
 def _parsed(text: str, file: Path, where: str) -> object:
@@ -133,7 +139,7 @@ def _place(shape: dict, file: Path) -> Place | None:
     return place_of_ellipse(x, y, *radii) if len(radii) == 2 else Place(x, y)
 
 
-def _class_of(attributes: object) -> str:
+def class_of_attributes(attributes: object) -> str:
     """Return the value of the attribute that names the class, or the only tick box that is set."""
     if not isinstance(attributes, dict) or not attributes:
         return ""

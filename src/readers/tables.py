@@ -8,6 +8,7 @@ import csv
 import io
 import itertools
 import math
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,11 @@ import pandas as pd
 
 from lcfcn.errors import UserError, one_line
 
-SEPARATORS = ",;\t"
+SEPARATORS = ",;\t|"
+EXCEL_LINE = re.compile('"?sep=.?"?,*;*', re.IGNORECASE)
+LINE_END, BLANK_LINES = re.compile("\r\n?|\n"), re.compile(r"(?:[^\S\r\n]*[\r\n])*")
+OTHER_SIGNS = re.compile("[][(){} ._/-]+")
+"""What separates words in the header of a table, beside underscores."""
 TEXT, NUMBER, NUMBER_OR_EMPTY = "text", "number", "number or empty"
 """The kinds of columns that `read_frame` knows."""
 DTYPES = {TEXT: "category", NUMBER: "float64", NUMBER_OR_EMPTY: "float64"}
@@ -42,40 +47,78 @@ def read_rows(
     error_class : type
         The error for a missing column, a row with too many cells, or a text that is not CSV.
     """
-    lines = io.StringIO(text.lstrip("\r\n"), newline="")
-    separator, places = find_columns(lines.readline().rstrip("\r\n"), columns)
-    lines.seek(0)
+    separator, places = find_columns(first_row(text), columns)
     _check_columns({column: int(column in places) for column in needed}, path, error_class)
-    rows = csv.reader(lines, delimiter=separator, strict=True)
+    for where, cells in all_rows(text, path, separator, error_class):
+        yield where, {column: cells[place] for column, place in places.items()}
+
+
+def all_rows(
+    text: str, path: Path, separator: str, error_class: type[UserError], *, has_header: bool = True
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each row of a table that is not blank: its place, such as "line 3", and all its cells.
+
+    A row has as many cells as the header, or as the first row if there is none. Missing ones are empty.
+    """
+    text, skipped = _without_excel_line(text)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    n_columns = 0
     try:
-        n_columns = len(next(rows))
         for row in rows:
             cells = [cell.strip() for cell in row]
+            where = f"line {rows.line_num + skipped}"
+            is_first, n_columns = not n_columns, n_columns or len(cells)
             if any(cells[n_columns:]):
-                raise _beyond(cells[n_columns:], path, rows.line_num, error_class)
-            if any(cells):
-                cells += [""] * (n_columns - len(cells))
-                yield f"line {rows.line_num}", {column: cells[place] for column, place in places.items()}
+                raise _beyond(cells[n_columns:], path, rows.line_num + skipped, error_class)
+            if any(cells) and not (is_first and has_header):
+                yield where, (cells + [""] * n_columns)[:n_columns]
     except csv.Error as error:
-        raise _no_csv(error, path, rows.line_num, error_class) from None
+        raise _no_csv(error, path, rows.line_num + skipped, error_class) from None
+
+
+def first_row(text: str) -> str:
+    """Return the line that holds the header: the first one, or the second if the first is Excel's `sep=;`."""
+    return LINE_END.split(_without_excel_line(text)[0], maxsplit=1)[0]
+
+
+def _without_excel_line(text: str) -> tuple[str, int]:
+    """Return a table without the line by which Excel names the separator, and how many lines were left out."""
+    text = text[BLANK_LINES.match(text).end() :]
+    first, *rest = LINE_END.split(text, maxsplit=1)
+    if rest and EXCEL_LINE.fullmatch(first.strip()):
+        return rest[0], 1
+    return text, 0
+
+
+def header_names(header: str, separator: str) -> list[str]:
+    """Return the names of a header in one spelling: lower case, without brackets, and with underscores for spaces.
+
+    >>> header_names("Image,Centroid X (px),y-pos", ",")
+    ['image', 'centroid_x_px', 'y_pos']
+    """
+    try:
+        names = next(csv.reader([header], delimiter=separator), [])
+    except csv.Error:
+        return []
+    return [spelled(name) for name in names]
+
+
+def spelled(name: str) -> str:
+    """Return the name of a column in the spelling of `header_names`."""
+    return OTHER_SIGNS.sub("_", name.strip().casefold()).strip("_")
 
 
 def find_columns(header: str, columns: Mapping[str, tuple[str, ...]]) -> tuple[str, dict[str, int]]:
     """Return the separator that finds most of the columns in a header, and the places of these columns.
 
-    `columns` gives the names that each column may have, the preferred name first. Case is ignored, and spaces and
-    hyphens count as underscores.
+    `columns` gives the names that each column may have, the preferred name first, see `header_names`.
     """
     layouts = [(separator, _places(header, separator, columns)) for separator in SEPARATORS]
     return max(layouts, key=lambda layout: len(layout[1]))
 
 
 def _places(header: str, separator: str, columns: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
-    try:
-        names = next(csv.reader([header], delimiter=separator), [])
-    except csv.Error:
-        return {}
-    names = [name.strip().casefold().replace(" ", "_").replace("-", "_") for name in names]
+    names = header_names(header, separator)
     called = {column: next((name for name in synonyms if name in names), None) for column, synonyms in columns.items()}
     return {column: names.index(name) for column, name in called.items() if name}
 
