@@ -28,9 +28,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the mistake and exit with 2."""
         unknown = message.removeprefix("unrecognized arguments: ").split(" ")[0].partition("=")[0]
-        known = [option for action in self._actions for option in action.option_strings]
-        hint = suggestion(unknown, known) if message.startswith("unrecognized") else ""
+        hint = suggestion(unknown, self._all_options()) if message.startswith("unrecognized") else ""
         self.exit(2, f"{self.prog}: error: {message}{hint}; see --help\n")
+
+    def _all_options(self) -> list[str]:
+        """Return its options and those of its commands, whose unknown options argparse reports here."""
+        commands = [action.choices.values() for action in self._actions if isinstance(action.choices, dict)]
+        inner = [option for parsers in commands for parser in parsers for option in parser._all_options()]
+        return [option for action in self._actions for option in action.option_strings] + inner
 
 
 def run_main(name: str, run: Callable[[], int | None]) -> int:

@@ -1,8 +1,22 @@
 """Small data sets in the layouts of the real ones, with every click known."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import scipy.io
+import torch
 from PIL import Image
+
+from lcfcn.counting.image_files import ImageError
+from lcfcn.errors import UserError
+from src.datasets import DataError, get_dataset
+
+ROOT = Path(__file__).parents[1]
+"""The top folder of the project."""
+TRANCOS = {"name": "trancos", "transform": "rgb_normalize"}
+SHANGHAI_B = {"name": "shanghai", "part": "B", "transform": "rgb_normalize"}
+SYNTHETIC = {"name": "synthetic"}
 
 
 def noise_image(height, width, seed=0):
@@ -62,3 +76,37 @@ def make_shanghai(
 def labelled_xy(clicks):
     """x, y and class of each click of an image, without the sizes."""
     return [click[:3] for click in clicks.xy]
+
+
+def refused(dataset_dict, datadir, split="train", **options):
+    """The one line of an error of the constructor."""
+    with pytest.raises(UserError) as error:
+        get_dataset(dataset_dict, split, datadir, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def damaged(dataset, index=0):
+    """The one line of a DataError or ImageError of decoding one image."""
+    with pytest.raises((DataError, ImageError)) as error:
+        dataset[index]
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def check_contract(sample, n_classes):
+    images, points, counts, roi, meta = (sample[key] for key in ("images", "points", "counts", "roi", "meta"))
+    assert set(sample) == {"images", "points", "counts", "roi", "meta"}
+    height, width = roi.shape
+    assert (images.shape, images.dtype) == ((3, height, width), torch.float32)
+    assert (points.shape, points.dtype) == ((height, width), torch.int64)
+    assert (counts.shape, counts.dtype) == ((n_classes,), torch.int64)
+    assert roi.dtype == torch.bool
+    assert type(images) is type(points) is type(roi) is type(meta["point_list"]) is torch.Tensor
+    assert set(meta) == {"index", "name", "path", "size", "point_list", "labels"}
+    assert meta["point_list"].shape == (counts.sum(), 2)
+    assert (meta["point_list"].dtype, meta["labels"].dtype) == (torch.float32, torch.int64)
+    rows, cols = meta["point_list"].long().T
+    assert torch.equal(points[rows, cols] > 0, torch.ones_like(rows, dtype=torch.bool))
+    assert len(points.nonzero()) == len(set(zip(rows.tolist(), cols.tolist(), strict=True)))
+    assert roi[points > 0].all()

@@ -1,6 +1,7 @@
 """Folders of experiments as trainval.py leaves them, without training, and what command lines say of mistakes."""
 
 import os
+import pickle
 import signal
 
 import torch
@@ -84,3 +85,12 @@ def mistake(main, capsys, arguments):
     assert err.count("\n") == 1, err
     assert ": error: " in err, err
     return err
+
+
+def only_savedir(savedir_base):
+    (savedir,) = [p for p in sorted(savedir_base.iterdir()) if len(p.name) == 32]
+    return savedir
+
+
+def scores(savedir):
+    return pickle.loads((savedir / checkpoints.SCORES).read_bytes())

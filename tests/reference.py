@@ -177,6 +177,20 @@ SIZES = ((1, 1), (1, 2), (1, 9), (9, 1), (2, 2), (3, 3), (5, 8), (7, 7), (13, 11
 MAPS = ("noise", "smooth", "bumps", "constant", "saturated")
 CLICKS = ("none", "one", "sparse", "dense", "border", "all")
 
+GOLDEN = (
+    "dense",
+    "false_positives",
+    "merged",
+    "no_blobs",
+    "no_points",
+    "one_giant_blob",
+    "one_point",
+    "sparse",
+    "touching_points",
+    "trancos_size",
+)
+"""The scenes in the folder `golden` of the real data."""
+
 
 def random_map(kind, shape, rng):
     """(H, W) float32 logits."""
@@ -205,3 +219,22 @@ def random_clicks(kind, shape, rng, n_classes=1):
     else:
         clicked = rng.random(shape) < {"none": 0, "sparse": 0.02, "dense": 0.3, "all": 1}[kind]
     return np.where(clicked, rng.integers(1, n_classes + 1, shape), 0)
+
+
+def scene(shape=(19, 26), n_channels=1, seed=0, kind="smooth", clicks="sparse", n=None):
+    """Logits (N, C, H, W) or (C, H, W), and points."""
+    rng = np.random.default_rng(seed)
+    n_classes = max(n_channels - 1, 1)
+    images = [
+        (
+            np.stack([random_map(kind, shape, rng) for _ in range(n_channels)]),
+            random_clicks(clicks, shape, rng, n_classes),
+        )
+        for _ in range(n or 1)
+    ]
+    logits, points = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*images, strict=True))
+    return (logits, points) if n else (logits[0], points[0])
+
+
+def everywhere(shape):
+    return np.ones(shape, dtype=bool)

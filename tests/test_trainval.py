@@ -1,7 +1,6 @@
 import json
 import math
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers_runs import stop_at
+from helpers_runs import only_savedir, scores, stop_at
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -34,15 +33,6 @@ COLUMNS = [
 def train(savedir_base, *overrides, options=()):
     arguments = ["-e", "demo", "-sb", str(savedir_base), "--device", "cpu", *options]
     return trainval.main([*arguments, "--set", *SMALL, "max_epoch=2", *overrides])
-
-
-def only_savedir(savedir_base):
-    (savedir,) = [p for p in sorted(savedir_base.iterdir()) if len(p.name) == 32]
-    return savedir
-
-
-def scores(savedir):
-    return pickle.loads((savedir / checkpoints.SCORES).read_bytes())
 
 
 def failure(capsys, *arguments):

@@ -77,9 +77,10 @@ def load(
 
         network = OnnxNetwork(Path(name))
         return Counter(network, network.class_names, **options)
+    place = Device(device, precision)  # first: a mistyped device need not wait for the file
     path = find_checkpoint(name)
     checkpoint = load_checkpoint(path)
-    trained = TrainedNetwork.from_checkpoint(checkpoint, path, Device(device, precision))
+    trained = TrainedNetwork.from_checkpoint(checkpoint, path, place)
     trained.network = fold_batch_norm(trained.network)
     n_classes = trained.settings.n_classes
     return Counter(trained, class_names(checkpoint, path, n_classes) or default_names(n_classes), **options)
