@@ -166,7 +166,8 @@ def test_annotations_apart_from_images_and_copies(photos, tmp_path, capsys):
 
 def test_numbers_keep_all_their_digits(photos, tmp_path, capsys):
     x, y = 0.1 + 0.2, 1 / 3
-    imported(capsys, csv_source(photos, f"{PLAIN},{x!r},{y!r},cell"), "-o", tmp_path / "own", *ALL_TRAIN)
+    source = csv_source(photos, f"{PLAIN},{x!r},{y!r},cell")
+    imported(capsys, source, "-o", tmp_path / "own", *ALL_TRAIN, "--units", "pixels")
     assert points_of(tmp_path / "own")[PLAIN] == [(x, y, "cell")]
 
 
@@ -200,7 +201,8 @@ def test_turned_images_are_measured_as_viewers_show_them(tmp_path, capsys):
     turned[274] = 6  # quarter of a turn
     save_image(tmp_path / "in" / "a.jpg", exif=turned)
     source = csv_source(tmp_path / "in", "a.jpg,29.5,40.5,cell", "a.jpg,40.5,29.5,cell")
-    output = imported(capsys, source, "-o", tmp_path / "own", *ALL_TRAIN)
+    assert "--orientation stored" in refused(capsys, source, "-o", tmp_path / "own", *ALL_TRAIN)
+    output = imported(capsys, source, "-o", tmp_path / "own", *ALL_TRAIN, "--orientation", "shown")
     assert points_of(tmp_path / "own") == {"a.jpg": [(29.5, 40.5, "cell")]}
     assert "1 outside the image" in output
 
@@ -218,7 +220,7 @@ def test_paths_that_are_none(photos, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("image,x,y\n../../secret.png,1,2\n", "expected a name inside the folder"),
+        ("image,x,y\n../../secret.png,1,2\n", "has no image .*secret.png"),
         ("image,x,y\nplain.png,nan,2\n", "expected a finite number"),
         ("image,x,y\nplain.png,-1,2\nplain.png,1,99\n", "no click of .* is left .2 outside the image."),
         ("image,x,y\nplain.png,,\n", "no click of .* is left .there was none."),
