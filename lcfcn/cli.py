@@ -95,12 +95,14 @@ def run_count(args: argparse.Namespace, program: str) -> int:
     files = find_images(args.images, out=args.out, recursive=args.recursive)
     weights = find_checkpoint(args.checkpoint)
 
+    from lcfcn.counting.compiling import DECODING, announce_compiling
     from lcfcn.counting.counter import load
     from lcfcn.counting.folders import Outputs, count_files
 
     stopped = False
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest(alone=launch.world_size == 1))
+        stack.enter_context(announce_compiling(DECODING))
         counter = load(
             args.checkpoint,
             device=launch.device(args.device),

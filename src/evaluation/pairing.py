@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from lcfcn.counting import drawing
+from lcfcn.counting.compiling import DECODING, announce_compiling
 from lcfcn.counting.pixels import zoom_factors
 from lcfcn.counting.weight_files import BEST, class_names, load_checkpoint
 from lcfcn.errors import UserError
@@ -136,7 +137,7 @@ def predict_split(model: LCFCN, dataset: PointDataset, runtime: Runtime) -> list
     The points are in pixels of the image files, before the data set's zoom.
     """
     model.network.eval()
-    with _progress(make_loader(dataset, collate, runtime, workers=0), "evaluate") as bar:
+    with announce_compiling(DECODING), _progress(make_loader(dataset, collate, runtime, workers=0), "evaluate") as bar:
         return [_predict_image(model, dataset, batch) for batch in bar]
 
 

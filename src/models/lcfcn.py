@@ -1,7 +1,8 @@
 """LCFCN: a network, trained with the LCFCN loss, that counts the blobs of its output."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from lcfcn.blobs import get_blobs
+from lcfcn.counting.compiling import DECODING, LOSS, announce_compiling
 from lcfcn.counting.settings import CountingSettings
 from lcfcn.counting.trained_network import TrainedNetwork, does_not_fit
 from lcfcn.decoding import BLOBS, Decoding
@@ -276,10 +278,17 @@ class LCFCN:
         self.network.eval()
         return draw_snapshots(self.trained, loader, savedir)
 
-    def _bar(self, batches: Iterable[dict], name: str, **options: int) -> tqdm:
+    @contextmanager
+    def _bar(self, batches: Iterable[dict], name: str, **options: int) -> Iterator[tqdm]:
+        """Show a progress bar, and a line if kernels must be compiled; in the first process only."""
         # Without `disable`, the environment variable TQDM_DISABLE decides.
         options |= {} if self.runtime.processes.is_main else {"disable": True}
-        return tqdm(batches, desc=name, leave=False, **options)
+        notice = announce_compiling(LOSS if name == "train" else DECODING)
+        with (
+            notice if self.runtime.processes.is_main else nullcontext(),
+            tqdm(batches, desc=name, leave=False, **options) as bar,
+        ):
+            yield bar
 
     def with_decoding(self, exp_dict: dict) -> dict:
         """Return the experiment, with the decoding that validation chose if that was left to it."""
