@@ -12,7 +12,7 @@ from lcfcn.memory import keep_freed_memory
 from lcfcn.stopping import TIME_IS_UP, Stopped, StopRequest
 from src.experiments.command_line import parse_args
 
-# What follows takes seconds to import, and mistakes on the command line need not wait for it.
+# These take seconds to import, and an error on the command line need not wait for them.
 if TYPE_CHECKING:
     from src.datasets.base import PointDataset
     from src.training.processes import Processes
@@ -33,9 +33,9 @@ def trainval(
     Raises
     ------
     Stopped
-        If Ctrl-C or SIGTERM came; the checkpoint is written.
+        If Ctrl-C or SIGTERM came. The checkpoint is written.
     UserError
-        If the loss is not finite, or a file turns out damaged; the checkpoint before stays.
+        If the loss is not finite, or a file is damaged. The last checkpoint stays.
     """
     from src.datasets import collate
     from src.models import LCFCN
@@ -117,7 +117,7 @@ def handle_jobs(args: argparse.Namespace, exp_list: list[dict]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return 0 if all is well, 2 after a user's mistake, 130 stopped, 140 when time is up."""
     if Launch.from_environment().world_size == 1:
-        # A wrong group or key is told at once. Among several processes it is told below, once.
+        # Print an error in a group or key at once. Several processes do so below, so that only one of them prints.
         code = run_main("trainval.py", lambda: find_experiments(parse_args(argv)) and None)
         if code:
             return code
@@ -129,11 +129,11 @@ def main(argv: list[str] | None = None) -> int:
         try:
             return run_main("trainval.py", lambda: run_experiments(args, processes))
         except Stopped as stopped:
-            print("Stopped after the batch in hand, and saved. The same command without -r 1 goes on from here.")
+            print("Stopped after the current batch, and saved. The same command without -r 1 goes on from here.")
             if stopped.number == TIME_IS_UP:
                 return 128 + TIME_IS_UP
         except KeyboardInterrupt:
-            print("Stopped at once. The last checkpoint stays, and the same command without -r 1 goes on from it.")
+            print("Stopped at once. The same command without -r 1 goes on from the last checkpoint.")
     return 130
 
 

@@ -147,7 +147,7 @@ def test_a_signal_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeyp
     assert train(tmp_path / "whole") == 0
     n_steps = stop_at(5, number, monkeypatch)  # the second batch of the second epoch
     assert train(tmp_path / "cut") == code
-    assert "Stopped after the batch in hand" in capsys.readouterr().out
+    assert "Stopped after the current batch" in capsys.readouterr().out
     state = checkpoints.load_checkpoint(only_savedir(tmp_path / "cut") / checkpoints.LAST)
     assert (state["progress"]["epoch"], state["progress"]["step"], state["progress"]["step_in_epoch"]) == (1, 5, 2)
     assert len(state["score_list"]) == 1
@@ -282,7 +282,7 @@ def test_a_signal_to_the_whole_group_saves_too(tmp_path):
         os.killpg(process.pid, signal.SIGTERM)
         rest = process.stdout.read()
         assert process.wait(timeout=60) == 130
-    assert "Stopped after the batch in hand" in rest
+    assert "Stopped after the current batch" in rest
     assert checkpoints.load_run(only_savedir(tmp_path) / checkpoints.LAST)["score_list"]
 
 

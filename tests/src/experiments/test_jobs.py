@@ -420,7 +420,7 @@ def test_on_a_real_cluster(cluster, three, runs, capsys, monkeypatch):
     urgent = ["sbatch", "--partition=urgent", "--cpus-per-task=2", "--output=/dev/null", "--wrap=true"]
     subprocess.run(urgent, check=True, capture_output=True)
     log = long / jobs.OUT
-    wait_for(lambda: "Stopped after the batch in hand, and saved" in log.read_text(), "the preempted job's end")
+    wait_for(lambda: "Stopped after the current batch, and saved" in log.read_text(), "the preempted job's end")
     saved = checkpoints.load_run(long / checkpoints.LAST)["score_list"]
     wait_for(lambda: f"Resumed after epoch {len(saved) - 1}\n" in log.read_text(), "the long job's second start")
     wait_for(lambda: len(standing(long).scores) > len(saved), "another epoch")

@@ -340,7 +340,7 @@ def test_two_processes_train_as_one_and_take_up_each_others_runs(runs, name):
 def test_a_signal_to_one_process_stops_both_at_the_same_batch(runs):
     pair, one, two = runs["stopped pair"], runs["1 stopped"], runs["2 stopped"]
     assert pair.codes == [130, 130]
-    assert pair.out[0].count("Stopped after the batch in hand") == 1
+    assert pair.out[0].count("Stopped after the current batch") == 1
     for key, value in {"epoch": 3, "step": STOP, "step_in_epoch": 3}.items():
         assert one["progress"][key] == two["progress"][key] == value
     sums, others = one["progress"]["sums"], two["progress"]["sums"]
