@@ -1,6 +1,8 @@
-"""How exact are recipes on images that they have not seen? Trains each with each seed under one budget; prints a table.
+"""How exact are recipes on images that they have not seen? Train each recipe with each seed, and print a table.
 
 python -m benchmarks.accuracy cells -d DATADIR --recipes ours upstream density --seeds 0 1 2 --minutes 10 --split test
+
+All recipes have the same budget of time or of images.
 """
 
 import argparse
@@ -44,13 +46,13 @@ from src.training.runtime import Runtime
 SIGMAS = (4.0, 8.0)
 GAMES = (1, 2, 3)
 WARM_UP = 8
-"""Batches before, and batches among, those whose time tells how many fit into the budget."""
+"""So many batches run before the timing, and so many are timed, to find how many batches the budget allows."""
 DENSITY_SIGMA, DENSITY_SCALE = 4.0, 100.0
-"""Of the regressor: standard deviation in pixels of the network's input, and by what the density is multiplied."""
+"""For the density regressor: the standard deviation in pixels of the network's input, and a factor of the density."""
 CELLS = {"name": "points", "transform": "rgb_normalize"}
 DATASETS = {"cells": CELLS, "shanghai": {**SHANGHAI}, "cars": {**TRANCOS}}
 N_DRAWN = 100
-"""Of the cells the first hundred are to train and validate on, the others to test."""
+"""The first hundred of the cell images train and validate, the others test."""
 UPSTREAM = {
     **{"batch_size": 1, **PAPER_ADAM, "betas": PAPER_ADAM["betas"][0], "schedule": None},
     **{"repeats": 1, "heatmap_only": 0, "heatmap_weight": 0, "ema_decay": 0, "loss": {}, "decoding": {}},
@@ -58,20 +60,20 @@ UPSTREAM = {
 
 
 def recipes(data: str, mobilenet: str = "imagenet", vgg16: str = "imagenet") -> dict[str, dict]:
-    """The recipes by name, as experiments; the weights that they begin from are names or paths.
+    """Return the recipes by name, as experiments. `mobilenet` and `vgg16` are names or paths of pretrained weights.
 
-    `ours`: the default for own data. `upstream`: the hyper-parameters of the authors' code (batches of 1, Adam at 1e-5,
-    no augmentation, whole images, whole blobs) on the network of `ours`; `upstream_vgg16`: on the authors' own.
-    `density`: `ours` trained to regress a density map, which locates nothing.
+    `ours` is the default for own data. `upstream` has the hyper-parameters of the authors' code (batches of 1, Adam at
+    1e-5, no augmentation, whole images, whole blobs) with the network of `ours`, and `upstream_vgg16` with the authors'
+    network. `density` is `ours`, trained to regress a density map, which locates nothing.
     """
     ours = copy.deepcopy(EXP_GROUPS["own"][0])
     own = {key: ours["dataset"][key] for key in ("zoom", "augment")}
     ours["dataset"] = {**DATASETS[data], **own}
     ours["model"]["pretrained"] = mobilenet
     if data == "shanghai":
-        ours["dataset"]["augment"]["vflip"] = False  # people do not stand on their heads
+        ours["dataset"]["augment"]["vflip"] = False  # people are not upside down
     upstream = {**copy.deepcopy(ours), "dataset": DATASETS[data], **copy.deepcopy(UPSTREAM)}
-    del upstream["model"]["freeze_batch_norm"]  # the authors keep that of their pretrained trunk
+    del upstream["model"]["freeze_batch_norm"]  # the authors freeze that of their pretrained trunk
     on_vgg16 = copy.deepcopy(upstream)
     on_vgg16["model"] |= {"base": "fcn8_vgg16", "pretrained": vgg16}
     density = {**copy.deepcopy(ours), "loss": {}, "decoding": {}, "heatmap_only": 0, "heatmap_weight": 0}
@@ -79,7 +81,7 @@ def recipes(data: str, mobilenet: str = "imagenet", vgg16: str = "imagenet") -> 
 
 
 class DensityObjective:
-    """The yardstick: squared error of a density map whose sum is the count (Lempitsky & Zisserman, NIPS 2010)."""
+    """The squared error of a density map whose sum is the count (Lempitsky & Zisserman, NIPS 2010), to compare with."""
 
     def __init__(self) -> None:
         side = torch.arange(-3 * DENSITY_SIGMA, 3 * DENSITY_SIGMA + 1)
@@ -87,7 +89,7 @@ class DensityObjective:
         self.kernel = (torch.outer(bell, bell) / bell.sum() ** 2)[None, None]
 
     def divisors(self, batch: dict) -> dict[str, float]:
-        """None: the error is a mean over pixels."""
+        """Return no divisors: the error is a mean over pixels."""
         return {}
 
     def start(
@@ -118,7 +120,7 @@ def density_scores(model: LCFCN, dataset: PointDataset) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with what its training took: images seen and minutes, without validation."""
+    """A trained network, the number of images it saw, and the minutes of its training without validation."""
 
     model: LCFCN
     n_images: int
@@ -128,7 +130,7 @@ class Trained:
 def train(
     exp_dict: dict, train_set: PointDataset, args: argparse.Namespace, objective: DensityObjective | None
 ) -> Trained:
-    """Train for as many batches as the budget allows, the schedule stretched over them."""
+    """Train for as many batches as the budget allows. The learning-rate schedule spans all of them."""
     runtime = Runtime(args.device, args.precision)
     repeats = exp_dict["repeats"]
     batches = EpochBatches(len(train_set), exp_dict["batch_size"], exp_dict["seed"], repeats=repeats)
@@ -148,7 +150,7 @@ def train(
 def _train_on(
     model: LCFCN, loader: torch.utils.data.DataLoader, batches: EpochBatches, n_steps: int
 ) -> tuple[int, float]:
-    """Take so many steps; the images seen, and the seconds."""
+    """Take so many steps, and return the number of images seen and the seconds."""
     model.model_base.train()
     n_images, start = 0, time.perf_counter()
     with tqdm(zip(range(n_steps), _endless(loader, batches), strict=False), total=n_steps, leave=False) as bar:
@@ -159,7 +161,7 @@ def _train_on(
 
 
 def _endless(loader: torch.utils.data.DataLoader, batches: EpochBatches) -> Iterator[dict]:
-    """The batches of epoch after epoch."""
+    """Yield the batches of one epoch after the other."""
     epoch = 0
     while True:
         batches.set_epoch(epoch)
@@ -169,10 +171,10 @@ def _endless(loader: torch.utils.data.DataLoader, batches: EpochBatches) -> Iter
 
 @contextlib.contextmanager
 def opened(args: argparse.Namespace, seed: int, n_train: int | None) -> Iterator[tuple[str, dict]]:
-    """Where the data of one run lies and its `dataset_size`.
+    """Yield where the data of one run is, and its `dataset_size`.
 
-    Of the cells, each seed draws its own training images, and as many others to validate on as there are left, at most
-    as many (Lempitsky & Zisserman); of the other data sets the first so many are taken.
+    For the cells, each seed draws its own training images, and as many validation images, if so many are left
+    (Lempitsky & Zisserman). For the other data sets the first `n_train` images train.
     """
     if args.data != "cells":
         yield args.datadir, {"train": n_train or "all", "val": "all"}
@@ -194,7 +196,7 @@ def opened(args: argparse.Namespace, seed: int, n_train: int | None) -> Iterator
 
 
 def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None) -> dict[str, object]:
-    """Train a recipe with a seed and score it: one row."""
+    """Train a recipe with a seed, score it, and return its row of the table."""
     exp_dict = override(recipes(args.data, args.mobilenet, args.vgg16)[name], args.set)
     with opened(args, seed, n_train) as (datadir, sizes):
         exp_dict = {**exp_dict, "seed": seed, "dataset_size": sizes}
@@ -203,7 +205,9 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
         exp_dict, _ = recipe.choose(with_defaults(exp_dict), partial(open_split, exp_dict, "train", datadir))
         train_set, val_set = (open_split(exp_dict, split, datadir) for split in ("train", "val"))
         trained = train(exp_dict, train_set, args, DensityObjective() if name == "density" else None)
-        trained.model.runtime = Runtime(args.device)  # whatever it was trained in, it is scored in float32
+        trained.model.runtime = Runtime(
+            args.device
+        )  # the scores are computed in float32, whatever the precision of the training
         if exp_dict.get("decoding") == VALIDATION:
             trained.model.val_on_loader(make_loader(val_set, collate, trained.model.runtime, workers=0))
         scored = val_set if args.split == "val" else open_split(exp_dict, args.split, datadir)
@@ -229,14 +233,14 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
 
 
 def keep(model: LCFCN, exp_dict: dict, train_set: PointDataset, path: Path) -> None:
-    """Write a network as a checkpoint that predict.py and evaluate.py take."""
+    """Write a network as a checkpoint for predict.py and evaluate.py."""
     network = {"model": model.network.state_dict(), "exp_dict": model.with_decoding(exp_dict)}
     make_folder(path.parent)
     write_whole(path, lambda file: torch.save({**network, "class_names": train_set.class_names}, file))
 
 
 def score(model: LCFCN, dataset: PointDataset) -> dict[str, float]:
-    """The scores of the table; NaN where a network locates nothing."""
+    """Return the scores of the table. A score of places is NaN if the network locates nothing."""
     if isinstance(model.objective, DensityObjective):
         scores = density_scores(model, dataset)
     else:
@@ -249,30 +253,38 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(description=__doc__, allow_abbrev=False)
     parser.add_argument("data", choices=sorted(DATASETS))
-    parser.add_argument("-d", "--datadir", required=True, help="where the data set lies")
+    parser.add_argument("-d", "--datadir", required=True, help="where the data set is")
     parser.add_argument("--recipes", nargs="+", default=["ours"], choices=sorted(recipes("cars")))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     budget = parser.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--minutes", type=float, help="of training, without validation and scoring")
-    budget.add_argument("--images", type=int, help="seen in training")
+    budget.add_argument("--minutes", type=float, help="minutes of training, without validation and scoring")
+    budget.add_argument("--images", type=int, help="images seen in training")
     parser.add_argument(
-        "--n-train", nargs="+", type=int, default=[None], help="training images (default 50 cells, all)"
+        "--n-train",
+        nargs="+",
+        type=int,
+        default=[None],
+        help="training images (default: 50 of the cells, all of other data)",
     )
-    parser.add_argument("--split", choices=("val", "test"), default="val", help="that is scored (default val)")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="in all recipes")
-    parser.add_argument("--mobilenet", default="imagenet", metavar="PATH", help="weights that MobileNetV2 begins from")
-    parser.add_argument("--vgg16", default="imagenet", metavar="PATH", help="weights that VGG16 begins from")
+    parser.add_argument("--split", choices=("val", "test"), default="val", help="the images to score (default val)")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="replace a setting in all recipes"
+    )
+    parser.add_argument("--mobilenet", default="imagenet", metavar="PATH", help="pretrained weights of MobileNetV2")
+    parser.add_argument("--vgg16", default="imagenet", metavar="PATH", help="pretrained weights of VGG16")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", choices=tuple(PRECISIONS), default="32", help="of the training (default 32)")
-    parser.add_argument("--rows", type=Path, metavar="CSV", help="to which a row of each run is added at once")
-    parser.add_argument("--append", type=Path, metavar="MD", help="to which command and table are added at the end")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="where the trained networks are kept")
-    parser.add_argument("--curve", type=Path, metavar="PNG", help="error over the number of training images")
+    parser.add_argument(
+        "--precision", choices=tuple(PRECISIONS), default="32", help="precision of the training (default 32)"
+    )
+    parser.add_argument("--rows", type=Path, metavar="CSV", help="add a row to this file after each run")
+    parser.add_argument("--append", type=Path, metavar="MD", help="add command and table to this file at the end")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the trained networks in this folder")
+    parser.add_argument("--curve", type=Path, metavar="PNG", help="draw the error over the number of training images")
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace, command: str) -> None:
-    """Run all, a row at once, and print the table."""
+    """Run all recipes with all seeds, and print the table."""
     known = read_rows(args.rows) if args.rows else []
     rows = []
     for n_train in args.n_train:

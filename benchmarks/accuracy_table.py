@@ -1,4 +1,4 @@
-"""The runs of benchmarks.accuracy as one table: python -m benchmarks.accuracy_table ROWS.csv... [--curve PNG]"""
+"""Print the runs of benchmarks.accuracy as a table: python -m benchmarks.accuracy_table ROWS.csv... [--curve PNG]"""
 
 import argparse
 import csv
@@ -16,7 +16,7 @@ from lcfcn.files import csv_text, markdown_rows, write_bytes, write_whole
 
 Row = dict[str, object]
 SAME = ("data", "split", "recipe", "settings", "budget", "n_train")
-"""What the runs of one line of the table share; they differ in their seeds."""
+"""The runs of one line of the table share these columns. They differ in their seeds."""
 MEANS = {
     "rmse": "RMSE",
     "bias": "bias",
@@ -31,14 +31,14 @@ DECIMALS = {"f1_4": 3, "f1_8": 3, "images": 0, "parameters": 0, "minutes": 1}
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The runs of a file, none if there is none yet."""
+    """Return the runs of a file; none if there is no file yet."""
     if not path.exists():
         return []
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
 
 
 def add_rows(path: Path, rows: list[Row]) -> None:
-    """Write the runs of a file; UserError if they do not have the same columns."""
+    """Write runs into a file; raise `UserError` if they do not have the same columns."""
     other = next((row for row in rows if list(row) != list(rows[0])), None)
     if other:
         raise UserError(
@@ -48,7 +48,7 @@ def add_rows(path: Path, rows: list[Row]) -> None:
 
 
 def grouped(rows: Iterable[Row]) -> list[list[Row]]:
-    """The runs that differ in their seeds alone, together, in the order in which they came."""
+    """Return groups of runs that differ only in their seeds, in the order of the runs."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(str(row[key]) for key in SAME), []).append(row)
@@ -56,7 +56,7 @@ def grouped(rows: Iterable[Row]) -> list[list[Row]]:
 
 
 def markdown(rows: Iterable[Row]) -> str:
-    """The table: MAE as mean ± standard deviation over the seeds, all else as means over them."""
+    """Return the table: MAE as mean ± standard deviation over the seeds, and means of all other scores."""
     header = [*SAME, "seeds", "MAE", *MEANS.values(), "zoom", "decoding", "device"]
     lines = [header, *map(_line, grouped(rows))]
     return "\n".join(markdown_rows(lines))
@@ -87,7 +87,7 @@ def _name(group: list[Row]) -> str:
 
 
 def draw_curve(rows: list[Row], path: Path) -> None:
-    """MAE over the number of annotated training images: a line a data set and recipe through the means of the seeds."""
+    """Draw MAE over the number of training images, with a line through the means for each data set and recipe."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -108,10 +108,10 @@ def draw_curve(rows: list[Row], path: Path) -> None:
 
 
 def main() -> None:
-    """Print the table of all files' runs, and draw the curve if it is asked for."""
+    """Print the table of the runs in all files, and draw the curve if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="+", type=Path)
-    parser.add_argument("--curve", type=Path, help="a PNG of the error over the number of training images")
+    parser.add_argument("--curve", type=Path, help="draw the error over the number of training images")
     args = parser.parse_args()
     rows = [row for path in args.rows for row in read_rows(path)]
     print(markdown(rows))

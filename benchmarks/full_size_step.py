@@ -1,6 +1,6 @@
-"""Do the full-size groups build and take a step at batch 5? python -m benchmarks.full_size_step -d DATADIR
+"""Can the full-size groups take a step with batches of 5? python -m benchmarks.full_size_step -d DATADIR
 
-Takes one step of each different network of the groups for a GPU, on TRANCOS images, from random weights.
+It takes one step with each different network of the groups for a GPU, on TRANCOS images, from random weights.
 """
 
 import argparse

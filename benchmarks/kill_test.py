@@ -1,7 +1,7 @@
-"""Does a run that is killed and resumed end as one that never was? python -m benchmarks.kill_test --kills 20
+"""Does a run that is killed and resumed give the same result? python -m benchmarks.kill_test --kills 20
 
-Trains a small experiment once without interruption, then again with `kill -9` at random moments, each time started
-anew, and compares weights, optimizer, random state and scores bit for bit (times and memory apart).
+It trains a small experiment once without interruption. Then it trains it again with `kill -9` at random moments, and
+resumes it each time. It compares weights, optimizer, random state and scores bit for bit, but not times and memory.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SMALL = [
 
 
 def train(savedir_base: str, overrides: list[str]) -> None:
-    """What a child process does: the command line of the small experiment."""
+    """Run the command line of the small experiment, in a child process."""
     import trainval
 
     sys.exit(trainval.main(["-e", "demo", "-sb", savedir_base, "--device", "cpu", "--set", *overrides]))
@@ -39,7 +39,7 @@ def train(savedir_base: str, overrides: list[str]) -> None:
 def run_once(
     context: multiprocessing.context.BaseContext, savedir_base: Path, overrides: list[str], limit: float
 ) -> bool:
-    """Start the experiment, kill it after `limit` seconds, and return whether it ended well before that."""
+    """Start the experiment, kill it after `limit` seconds, and return whether it ended before that."""
     process = context.Process(target=train, args=(str(savedir_base), overrides))
     process.start()
     process.join(limit)
@@ -53,7 +53,7 @@ def run_once(
 
 
 def outcome(savedir_base: Path) -> dict:
-    """The checkpoint of the one experiment in a folder, without what is measured."""
+    """Return the checkpoint of the only experiment in a folder, without the measured times and memory."""
     (path,) = sorted(savedir_base.glob(f"*/{checkpoints.LAST}"))
     state = checkpoints.load_checkpoint(path)
     state["score_list"] = [{k: v for k, v in row.items() if k not in MEASURED} for row in state["score_list"]]
@@ -73,11 +73,11 @@ def same(a: object, b: object) -> bool:
 
 
 def kill_test(folder: Path, n_kills: int, seed: int = 0, overrides: tuple[str, ...] = ()) -> tuple[int, int]:
-    """Kill runs at random moments until `n_kills` are done, and return how many runs ended and how many ended alike."""
+    """Kill runs `n_kills` times at random moments. Return how many runs ended, and how many gave the same result."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["trainval"])
     overrides = [*SMALL, *overrides]
-    warm_up = context.Process(target=print)  # the first child waits for the server to import torch
+    warm_up = context.Process(target=print)  # the first child waits until the server has imported torch
     warm_up.start()
     warm_up.join()
     start = time.perf_counter()
@@ -99,7 +99,7 @@ def kill_test(folder: Path, n_kills: int, seed: int = 0, overrides: tuple[str, .
 
 
 def main() -> int:
-    """Print how many runs ended alike."""
+    """Print how many runs gave the same result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Draw results/landmark.png: one validation image twice, with its true and with its predicted points.
+"""Draw one validation image twice, with its true and with its predicted points.
 
 python -m benchmarks.landmark -sb SAVEDIR_BASE -ei EXP_ID -d DATADIR --image image-1-000030.jpg -o results/landmark.png
 """
@@ -16,7 +16,7 @@ from src.training.runtime import Runtime
 
 
 def main() -> None:
-    """Read the best network of an experiment, and draw what it makes of one image."""
+    """Load the best network of an experiment, and draw its points on one image beside the true ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-sb", "--savedir_base", type=Path, required=True)
     parser.add_argument("-ei", "--exp_id", required=True)

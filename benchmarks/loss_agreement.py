@@ -1,8 +1,8 @@
 """How well does the loss agree with the plain references? python -m benchmarks.loss_agreement [--golden FOLDER]
 
-Compares loss, terms, gradient and split lines with the slow reference of the tests, on scikit-image and with the rule
-for equal heights, on hundreds of random scenes, and with the golden scenes where their folder is given. Prints the
-table of docs/loss.md; takes minutes.
+It compares loss, terms, gradient and split lines with the slow reference of the tests on hundreds of random scenes, and
+on golden scenes if their folder is given. The reference runs with scikit-image's flood, and with one that follows the
+rule for equal heights. It prints a table of docs/loss.md, and takes minutes.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SEEDS = 3
 
 
 def main() -> None:
-    """Print one line a comparison."""
+    """Print a line for each comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--golden", type=Path, help="folder of golden scenes (.npz)")
     args = parser.parse_args()
@@ -46,21 +46,21 @@ def main() -> None:
 
 
 def random_scenes(n_channels: int) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
-    """Logits (C, H, W) float64 and points (H, W) of every kind, density and size."""
+    """Yield logits (C, H, W) float64 and points (H, W) of every kind, density and size."""
     for seed in range(SEEDS):
         for kind in MAPS:
             for clicks in CLICKS:
                 for shape in SIZES:
                     rng = np.random.default_rng(seed)
                     logits = np.stack([random_map(kind, shape, rng) for _ in range(n_channels)])
-                    # Beyond 30 the reference's 1 - p of several classes is 0.
+                    # With larger logits the reference's 1 - p of several classes is 0.
                     limit = 99 if n_channels == 1 else 7
                     points = random_clicks(clicks, shape, rng, max(n_channels - 1, 1))
                     yield torch.from_numpy(logits).double().clamp(-limit, limit), points
 
 
 def compare(logits: torch.Tensor, points: np.ndarray, plain: bool) -> dict[str, float]:
-    """Relative differences of one scene, and its split pixels that differ."""
+    """Return the relative differences of one scene, and how many of its split pixels differ."""
     leaf = logits.clone().requires_grad_()
     loss, terms = compute_lcfcn_loss(leaf, torch.from_numpy(points), return_terms=True)
     (gradient,) = torch.autograd.grad(loss, leaf)
@@ -78,13 +78,13 @@ def compare(logits: torch.Tensor, points: np.ndarray, plain: bool) -> dict[str, 
 
 
 def relative(value: float, expected: float, scale: float | None = None) -> float:
-    """Difference, relative to the expected value where that is not 0."""
+    """Return a difference, relative to the expected value if that is not 0."""
     scale = abs(expected) if scale is None else float(scale)
     return abs(value - expected) / scale if scale > 1e-9 else abs(value - expected)
 
 
 def our_lines(logits: torch.Tensor, points: np.ndarray) -> np.ndarray:
-    """Split lines over the whole image, (K, H, W) bool; those of one class are told from another's by the weights."""
+    """Return the split lines over the whole image of each class, (K, H, W) bool."""
     lines = []
     for k in range(1, max(len(logits), 2)):
         own = np.where(points == k, 1, 0)
@@ -98,7 +98,7 @@ def our_lines(logits: torch.Tensor, points: np.ndarray) -> np.ndarray:
 
 
 def reference_lines(logits: torch.Tensor, points: np.ndarray, plain: bool) -> np.ndarray:
-    """The same by the reference."""
+    """Return the split lines of the reference, (K, H, W) bool."""
     lines = []
     for k in range(1, max(len(logits), 2)):
         clicks = list(map(tuple, np.argwhere(points == k)))
@@ -109,7 +109,7 @@ def reference_lines(logits: torch.Tensor, points: np.ndarray, plain: bool) -> np
 
 
 def print_summary(name: str, rows: list[dict[str, float]]) -> None:
-    """Worst differences over the scenes, and shares of split pixels."""
+    """Print the largest differences over the scenes, and the share of split pixels that differ."""
     worst = ", ".join(f"{key} {max(row[key] for row in rows):.1e}" for key in list(rows[0])[:3])
     exact = sum(row["loss"] < 1e-6 and row["gradient (L1)"] < 2e-5 for row in rows)
     split, differ, far = (sum(row[key] for row in rows) for key in ("split", "differ", "far"))

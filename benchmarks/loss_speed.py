@@ -1,9 +1,10 @@
 """How fast is the loss? python -m benchmarks.loss_speed [--reference]
 
-Prints the table of docs/loss.md: forward and backward of the loss alone on drawn scenes, beside one call of
-`skimage.segmentation.watershed` on the same top-hat and markers (and, on request, beside the plain reference of the
-tests, minutes); how it grows with clicks and pixels; a batch on all threads against its images one by one; memory;
-the first call of a fresh process; the share of a training step. Times are the least of several runs.
+It prints the table of docs/loss.md: forward and backward of the loss alone on drawn scenes, beside one call of
+`skimage.segmentation.watershed` on the same top-hat and markers, and with --reference beside the plain reference of the
+tests, which takes minutes. It also prints how the time grows with clicks and pixels, a batch on all threads against its
+images one by one, the memory, the first call of a fresh process, and the share of a training step. Times are the
+shortest of several runs.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def seconds(function: Callable[[], object], repeats: int = 7) -> float:
-    """Least time of several runs after one that is not counted."""
+    """Return the shortest time of several runs, after one run that is not timed."""
     function()
     times = []
     for _ in range(repeats):
@@ -70,7 +71,7 @@ def seconds(function: Callable[[], object], repeats: int = 7) -> float:
 
 
 def forward_and_backward(logits: np.ndarray, points: np.ndarray) -> Callable[[], None]:
-    """One call of the loss, as in training: logits (N, H, W) or (H, W)."""
+    """Return a call of the loss as in training, for logits (N, H, W) or (H, W)."""
     leaf = torch.from_numpy(logits).unsqueeze(-3).requires_grad_()
     clicks = torch.from_numpy(points)
 
@@ -105,7 +106,7 @@ def print_scene(scene: Scene, with_reference: bool) -> None:
 
 
 def print_growth() -> None:
-    """Time against clicks, and time a pixel against pixels."""
+    """Print how the time grows with the clicks, and the time for each pixel for growing images."""
     few, many = (seconds(forward_and_backward(*draw(Scene(768, 1024, n, 4)))) for n in (100, 3000))
     print(f"768x1024: 3000 clicks take {many / few:.2f} times what 100 take")
     for side in (256, 512, 1024, 2048):
@@ -116,7 +117,7 @@ def print_growth() -> None:
 
 
 def print_batch() -> None:
-    """A batch of 8 on all threads against its images one by one."""
+    """Print the time of a batch of 8 on all threads, against its images one by one."""
     for scene in TYPES:
         logits, points = (np.stack(arrays) for arrays in zip(*(draw(scene, seed) for seed in range(8)), strict=True))
         singles = [forward_and_backward(*image) for image in zip(logits, points, strict=True)]
@@ -130,7 +131,7 @@ def print_batch() -> None:
 
 
 def bytes_a_pixel(path: str) -> float:
-    """Greatest memory beyond the logits and points, per pixel of a stored scene; counted once in a process."""
+    """Return the peak memory beyond logits and points, for each pixel of a stored scene. Call it once in a process."""
     stored = np.load(path)
     call = forward_and_backward(stored["logits"], stored["points"])
     forward_and_backward(*draw(Scene(64, 64, 5, 4)))()
@@ -140,13 +141,13 @@ def bytes_a_pixel(path: str) -> float:
 
 
 def peak_memory() -> int:
-    """Of this process, in bytes; what `getrusage` tells includes the process that started it."""
+    """Return the peak memory of this process in bytes. `getrusage` would include the process that started it."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024
 
 
 def print_memory() -> None:
-    """Memory of one image, in a process that has not drawn it."""
+    """Print the memory for one image, in a process that has not drawn it."""
     for scene in (Scene(2048, 2048, 655, 6), Scene(2048, 2048, 15000, 4)):
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/scene.npz"
@@ -157,14 +158,14 @@ def print_memory() -> None:
 
 
 def print_start() -> None:
-    """Import and first call in fresh processes, torch imported: with nothing compiled yet, and then."""
+    """Print import and first call in fresh processes with torch imported: with nothing compiled yet, and then again."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("the first time a program starts (it compiles)", "the second time"):
             print(f"{name}: {float(run_python('-c', FIRST_CALL, NUMBA_CACHE_DIR=folder)):.2f} s", flush=True)
 
 
 def run_python(*args: str, **environment: str) -> str:
-    """Output of a fresh interpreter."""
+    """Return the output of a fresh interpreter."""
     done = subprocess.run(
         [sys.executable, *args], check=True, capture_output=True, text=True, env={**os.environ, **environment}
     )
@@ -172,7 +173,7 @@ def run_python(*args: str, **environment: str) -> str:
 
 
 def print_training_step() -> None:
-    """Share of the loss in a step of fcn8_resnet18 at 480x640."""
+    """Print the share of the loss in a step of fcn8_resnet18 at 480x640."""
     logits, points = draw(TYPES[0])
     network = build_network("fcn8_resnet18", 1)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4)
@@ -181,7 +182,7 @@ def print_training_step() -> None:
 
     def step() -> None:
         optimizer.zero_grad()
-        # The drawn scene on top of the network's output, so that the loss has as much to do as in training.
+        # Add the drawn scene to the network's output, so that the loss has as much work as in training.
         output = network(images) + torch.from_numpy(logits)
         start = time.perf_counter()
         loss = compute_lcfcn_loss(output, clicks)

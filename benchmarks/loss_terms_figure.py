@@ -1,4 +1,4 @@
-"""Draw results/loss_terms.png: which pixels of a real image each term of the loss names, and which way it pushes them.
+"""Draw which pixels of a real image each term of the loss selects, and in which direction it pushes them.
 
 python -m benchmarks.loss_terms_figure -d DATADIR -c CHECKPOINT --image image-1-000042.jpg --corner 65 160 \\
     -o results/loss_terms.png
@@ -29,29 +29,31 @@ MEANINGS = {
     "split_level": "Lines between clicks are background: over the image,\nand inside each blob with several clicks.",
     "false_positive": "A blob without a click is background.",
 }
-# Of the palette of Okabe and Ito, which the colour-blind can tell apart too.
+# From the palette of Okabe and Ito, which colour-blind people can distinguish too.
 OBJECT, BACKGROUND = "#e69f00", "#56b4e9"
 PAPER = "#141414"
 CLICK = {"marker": "o", "linestyle": "", "color": "white", "markeredgecolor": "black", "markersize": 5}
 SINGLE_PIXELS = ("image_level", "point_level")
-"""Terms whose pixels lie alone, and are drawn larger than they are."""
+"""Terms of single pixels, which are drawn larger than they are."""
 WIDTH = 11.6
-"""Of the figure, in hundreds of pixels."""
+"""The width of the figure in hundreds of pixels."""
 
 
 def main() -> None:
-    """Read a network, let it see one validation image, and draw the four terms of a crop of it."""
+    """Run a network on one validation image, and draw the four terms on a crop of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-d", "--datadir")
     parser.add_argument("-c", "--checkpoint", type=Path, required=True, help="model.pth or model_best.pth")
     parser.add_argument("--image", help="name of the validation image; the first by default")
-    parser.add_argument("--corner", type=int, nargs=2, default=(0, 0), metavar=("ROW", "COL"), help="of the crop")
-    parser.add_argument("--size", type=int, nargs=2, default=(180, 240), metavar=("H", "W"), help="of the crop")
+    parser.add_argument(
+        "--corner", type=int, nargs=2, default=(0, 0), metavar=("ROW", "COL"), help="corner of the crop"
+    )
+    parser.add_argument("--size", type=int, nargs=2, default=(180, 240), metavar=("H", "W"), help="size of the crop")
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     image, probs, points, roi = read_sample(args.checkpoint, args.datadir, args.image)
     rows, cols = (slice(start, start + side) for start, side in zip(args.corner, args.size, strict=True))
-    # The crop is taken for the whole image, so that the two pixels of the image level lie inside it.
+    # The crop counts as the whole image, so that the two pixels of the image level are inside it.
     picture = draw_terms(image[rows, cols], probs[:, rows, cols], points[rows, cols], roi[rows, cols])
     drawing.save_png(args.output, picture)
 
@@ -59,7 +61,7 @@ def main() -> None:
 def read_sample(
     checkpoint: Path, datadir: str | None, name: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A validation image (H, W, 3) uint8, its probabilities (C, H, W), clicks (H, W) int and region (H, W) bool."""
+    """Return a validation image (H, W, 3) uint8, its probabilities (C, H, W), clicks (H, W) int, region (H, W) bool."""
     exp_dict, model, _ = pairing.load_network(checkpoint, Runtime())
     model.model_base.eval()
     dataset = get_dataset(exp_dict["dataset"], "val", datadir)
@@ -70,10 +72,10 @@ def read_sample(
 
 
 def draw_terms(image: np.ndarray, probs: np.ndarray, points: np.ndarray, roi: np.ndarray) -> np.ndarray:
-    """One panel a term, two by two, as an (H, W, 3) uint8 picture; the arguments are what `read_sample` returns."""
+    """Draw a panel for each term, two by two, as an (H, W, 3) uint8 picture, from what `read_sample` returns."""
     pixel_sets = find_pixel_sets(probs, points, roi)
     mask = get_blobs(probs[None], roi[None])[0].any(axis=0)
-    # Grey and dim, so that what has a colour stands out.
+    # Grey and dim, so that the colours stand out.
     ground = np.repeat(rgb2gray(image)[..., None], 3, axis=2) * 0.75
     height = WIDTH * image.shape[0] / image.shape[1] + 1.8
     figure = Figure(figsize=(WIDTH, height), dpi=100, layout="constrained", facecolor=PAPER)
@@ -91,7 +93,7 @@ def draw_terms(image: np.ndarray, probs: np.ndarray, points: np.ndarray, roi: np
 
 
 def draw_panel(axes: Axes, ground: np.ndarray, mask: np.ndarray, points: np.ndarray, chosen: list[PixelSet]) -> None:
-    """The pixels of one term over the image, with the blobs' outlines and the clicks."""
+    """Draw the pixels of one term over the image, with the outlines of the blobs and the clicks."""
     picture = ground.copy()
     for pixel_set in chosen:
         picture.reshape(-1, 3)[pixel_set.pixels] = to_rgb(colour_of(pixel_set))
@@ -107,12 +109,12 @@ def draw_panel(axes: Axes, ground: np.ndarray, mask: np.ndarray, points: np.ndar
 
 
 def colour_of(pixel_set: PixelSet) -> str:
-    """Colour of the way in which a set pushes its pixels; of a network with one channel, that of the object."""
+    """Return the colour for the direction in which a set pushes its pixels, for a network with one channel."""
     return OBJECT if pixel_set.towards else BACKGROUND
 
 
 def legend_handles() -> list[Line2D]:
-    """What the colours and marks mean."""
+    """Return the legend of the colours and marks."""
     square = {"marker": "s", "linestyle": "", "markersize": 11}
     return [
         Line2D([], [], color=OBJECT, label="pushed to object", **square),

@@ -10,7 +10,7 @@ from src.datasets import get_dataset
 
 
 def main() -> None:
-    """Print the median, and its MAE on the validation images: a network has to do better."""
+    """Print the median, and its MAE on the validation images. A network must do better."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-e", "--exp_group", choices=sorted(EXP_GROUPS), required=True)
     parser.add_argument("-d", "--datadir")

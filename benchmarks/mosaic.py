@@ -1,4 +1,4 @@
-"""Count on a mosaic of real images by tiles, and on its parts one by one.
+"""Count on a large mosaic of real images by tiles, and on its parts one by one.
 
 python -m benchmarks.mosaic IMAGES -c CHECKPOINT --side 10000
 """
@@ -17,12 +17,14 @@ from lcfcn.counting.image_files import read_image
 
 
 def main() -> None:
-    """Print the counts, seconds a megapixel and the most memory; then tiles against a single pass on one corner."""
+    """Print the counts, the seconds for a megapixel and the peak memory. Then compare tiles with a single pass."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path, help="folder of images of one size")
     parser.add_argument("-c", "--checkpoint", type=Path, required=True)
     parser.add_argument("--side", type=int, default=10_000, help="at least so many pixels high and wide")
-    parser.add_argument("--corner", type=int, default=3000, help="side of the corner that a single pass counts too")
+    parser.add_argument(
+        "--corner", type=int, default=3000, help="side of the corner that is also counted in a single pass"
+    )
     args = parser.parse_args()
     parts = read_parts(args.images)
     mosaic, chosen = tile_up(parts, args.side)
@@ -49,14 +51,14 @@ def main() -> None:
 
 
 def read_parts(folder: Path) -> list[np.ndarray]:
-    """The folder's photographs (not the drawn dots of TRANCOS's layout) that have the first one's size."""
+    """Return the folder's photographs that have the size of the first one, without TRANCOS's images of dots."""
     paths = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and not p.stem.endswith("dots")]
     images = [read_image(path) for path in paths]
     return [image for image in images if image.shape == images[0].shape]
 
 
 def tile_up(parts: list[np.ndarray], side: int) -> tuple[np.ndarray, list[int]]:
-    """Whole parts in turn, row by row, and which part lies where."""
+    """Return a mosaic of whole parts, row by row, and the number of the part at each place."""
     height, width = parts[0].shape[:2]
     rows, columns = -(-side // height), -(-side // width)
     chosen = [i % len(parts) for i in range(rows * columns)]

@@ -1,7 +1,7 @@
 """What do bfloat16 and float16 save on this machine? python -m benchmarks.precision_speed --precisions 32 bf16
 
-Takes steps of the group `own` on crops that the synthetic data set draws, in turn in each precision, so that what else
-the machine does falls on all of them.
+It takes steps of the group `own` on crops of the synthetic data set. The precisions take turns, so that other work on
+the machine slows all of them alike.
 """
 
 import argparse

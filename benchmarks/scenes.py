@@ -1,4 +1,4 @@
-"""Drawn scenes of the benchmarks of the loss: bumps at the clicks, and smooth noise that makes blobs of its own."""
+"""Draw scenes for the benchmarks of the loss: bumps at the clicks, and smooth noise that makes further blobs."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from scipy import ndimage
 
 
 class Scene(NamedTuple):
-    """Size, number of clicks, and radius (standard deviation) of a bump in pixels."""
+    """A scene: its size, its number of clicks, and the standard deviation of a bump in pixels."""
 
     height: int
     width: int
@@ -19,9 +19,10 @@ TYPES = (Scene(480, 640, 37, 8), Scene(768, 1024, 123, 6), Scene(768, 1024, 501,
 
 
 def draw(scene: Scene, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (H, W) float32 and points (H, W) int64; a fifth of the clicks lie near another.
+    """Draw logits (H, W) float32 and points (H, W) int64. A fifth of the clicks are near another click.
 
-    logits = 8 * bump(points) + noise - 2, the bumps 1 at their clicks and the noise of unit variance over 6 pixels.
+    logits = 8 * bumps + noise - 2. The bumps are 1 at their clicks. The noise is smooth over 6 pixels and has unit
+    variance.
     """
     rng = np.random.default_rng(seed)
     shape = (scene.height, scene.width)
