@@ -205,9 +205,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int, n_train: int | None)
         exp_dict, _ = recipe.choose(with_defaults(exp_dict), partial(open_split, exp_dict, "train", datadir))
         train_set, val_set = (open_split(exp_dict, split, datadir) for split in ("train", "val"))
         trained = train(exp_dict, train_set, args, DensityObjective() if name == "density" else None)
-        trained.model.runtime = Runtime(
-            args.device
-        )  # the scores are computed in float32, whatever the precision of the training
+        trained.model.runtime = Runtime(args.device)  # score in float32, whatever the precision of the training
         if exp_dict.get("decoding") == VALIDATION:
             trained.model.val_on_loader(make_loader(val_set, collate, trained.model.runtime, workers=0))
         scored = val_set if args.split == "val" else open_split(exp_dict, args.split, datadir)

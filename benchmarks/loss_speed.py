@@ -83,7 +83,7 @@ def forward_and_backward(logits: np.ndarray, points: np.ndarray) -> Callable[[],
 
 
 def print_scene(scene: Scene, with_reference: bool) -> None:
-    """The loss beside one flood of scikit-image, and beside the plain reference."""
+    """Print the time of the loss beside one flood of scikit-image, and beside the plain reference."""
     logits, points = draw(scene)
     probs = torch.from_numpy(logits).sigmoid().numpy()
     blobs = label_blobs(probs > 0.5)

@@ -8,8 +8,8 @@ A format is a module of this package with
   the source, with an empty `xy` where the image has no object; `images` is the folder that --images names;
 - `OPTIONS`, only if it takes any: the names of the options of `read`, which are those of the command line;
 - `FRAME`, only if the tool is known: "stored" if it ignores EXIF orientation, "shown" if it turns images by it;
-- and, only where annotations are images themselves, `is_annotation(path: Path) -> bool`, which tells by the name that
-  an image file is an annotation and cannot be annotated itself.
+- and, only where annotations are images themselves, `is_annotation(path: Path) -> bool`, which sees by the name
+  whether an image file is an annotation and cannot be annotated itself.
 
 Coordinates are 0-based floats (x, y) in the frame that the tool shows, where (0, 0) is the top-left corner of the first
 pixel. `src.annotations.orientation` turns those of the stored frame, and `src.annotations.shapes` turns boxes, polygons
@@ -297,6 +297,16 @@ def has_keys(path: Path, *keys: str) -> bool:
     except AnnotationError:
         return False
     return text.lstrip()[:1] in {"{", "["} and all(re.search(rf'"{re.escape(key)}"\s*:', text) for key in keys)
+
+
+def has_root(path: Path, tag: str) -> bool:
+    """Whether an XML file seems to begin with an element of this name. It never raises and parses nothing."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(1 << 16).replace(b"\0", b"")  # without the zeros of UTF-16
+    except OSError:
+        return False
+    return re.search(rb"<%b[\s>/]" % tag.encode(), data) is not None
 
 
 def first_line(path: Path) -> str:

@@ -6,7 +6,6 @@ count pixels row by row in its box, the background first ("XML annotation format
 images by their EXIF orientation. A project may hold two images of one name in two tasks: then it is refused.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -17,6 +16,7 @@ from src.annotations.base import (
     check_amount,
     class_name,
     files_of,
+    has_root,
     image_name,
     image_size_of,
     new_entry,
@@ -37,7 +37,7 @@ from src.annotations.shapes import (
 
 NAME = "CVAT for images XML 1.1"
 FRAME = SHOWN
-ROOT = re.compile(rb"<annotations[\s>/]")
+ROOT = "annotations"
 NOT_SHAPES = ("tag",)
 
 
@@ -51,17 +51,13 @@ def read(path: Path, images: Path | None) -> list[Clicks]:
     return read_each(path, (".xml",), _fits, _read_file)
 
 
-def _fits(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return ROOT.search(file.read(1 << 16).replace(b"\0", b"")) is not None  # without the zeros of UTF-16
-    except OSError:
-        return False
+def _fits(file: Path) -> bool:
+    return has_root(file, ROOT)
 
 
 def _read_file(path: Path) -> list[Clicks]:
     root = parse_xml(path)
-    if root.tag != "annotations" or root.find("track") is not None:
+    if root.tag != ROOT or root.find("track") is not None:
         raise AnnotationError(f"{path} is not a list of images: export it from CVAT as 'CVAT for images 1.1'")
     found: dict[str, Clicks] = {}
     keys: dict[str, str] = {}

@@ -7,7 +7,6 @@ pixel too far to the left and to the top. A turned box (roLabelImg's `robndbox`)
 image that was renamed together with its file is found by the name of the file.
 """
 
-import re
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -17,6 +16,7 @@ from src.annotations.base import (
     check_amount,
     class_name,
     files_of,
+    has_root,
     image_name,
     image_size_of,
     number,
@@ -28,7 +28,7 @@ from src.annotations.matching import ImageFolder
 from src.annotations.shapes import Place, known_size, place_of_box
 
 NAME = "Pascal VOC XML"
-ROOT = re.compile(rb"<annotation[\s>/]")
+ROOT = "annotation"
 FOLDERS = {"Annotations": "JPEGImages", "annotations": "images"}
 
 
@@ -45,16 +45,12 @@ def read(path: Path, images: Path | None) -> list[Clicks]:
 
 
 def _fits(file: Path) -> bool:
-    try:
-        with file.open("rb") as opened:
-            return ROOT.search(opened.read(1 << 16).replace(b"\0", b"")) is not None  # without the zeros of UTF-16
-    except OSError:
-        return False
+    return has_root(file, ROOT)
 
 
 def _read_file(file: Path, root: Path, folder: ImageFolder) -> Clicks:
     annotation = parse_xml(file)
-    if annotation.tag != "annotation":
+    if annotation.tag != ROOT:
         raise AnnotationError(f"{file} begins with <{annotation.tag}>; expected <annotation>: export it again")
     clicks = Clicks(_image_of(annotation, file, root, folder), image_size=_size_of(annotation))
     objects = annotation.findall("object")

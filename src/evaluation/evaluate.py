@@ -93,7 +93,7 @@ def evaluate_predictions(points: Path, counts: Path | None, dataset_dict: dict, 
     Returns
     -------
     report : dict
-        See `src.evaluation.scoring.score`; with `source`, `dataset` and `split` too.
+        See `evaluate_network`.
 
     Raises
     ------
