@@ -70,6 +70,9 @@ def with_defaults(exp_dict: dict) -> dict:
 def check_exp_dict(exp_dict: dict) -> None:
     """Raise `UserError` if an experiment lacks a setting, or has an unknown one or an impossible value."""
     _check_plain(exp_dict)
+    twice = [f"{old} and {new}" for old, new in OLD_NAMES.items() if old in exp_dict and new in exp_dict]
+    if twice:
+        raise UserError(f"the experiment has both {twice[0]}, which are one setting: leave the first one out")
     exp_dict = with_new_names(exp_dict)
     _check_keys("the experiment", exp_dict, REQUIRED, DEFAULTS)
     for section, required in SECTIONS.items():
@@ -153,7 +156,7 @@ def override(exp_dict: dict, assignments: list[str]) -> dict:
     """Return a copy of an experiment with entries replaced by `KEY=VALUE` strings.
 
     Keys are dotted, and values are Python literals. A value that is not a literal is a string, so paths need no quotes.
-    An old name of a key means the new one.
+    A setting that an experiment has under its old name keeps that name, so that the hash stays that of old runs.
 
     Raises
     ------
@@ -166,20 +169,27 @@ def override(exp_dict: dict, assignments: list[str]) -> dict:
         if not equals:
             raise UserError(f"--set {assignment} has no '='; expected KEY=VALUE, such as --set model.pretrained=None")
         first, *rest = key.split(".")
-        *sections, last = [OLD_NAMES.get(first, first), *rest]
+        *sections, last = [_as_written(first, exp_dict), *rest]
+        names = [OLD_NAMES.get(name, name) for name in sections]
         target = exp_dict
-        for section in sections:
-            if section in OPTIONAL_SECTIONS and target is exp_dict:
+        for section, name in zip(sections, names, strict=True):
+            if name in OPTIONAL_SECTIONS and target is exp_dict:
                 target[section] = target.get(section, {}) if target.get(section) != VALIDATION else {}
             target = target.get(section)
             if not isinstance(target, dict):
                 raise _unknown_key(key, exp_dict)
-        optional = {"": DEFAULTS, "model": MODEL_OPTIONS, **OPTIONAL_SECTIONS}.get(".".join(sections), ())
+        optional = {"": DEFAULTS, "model": MODEL_OPTIONS, **OPTIONAL_SECTIONS}.get(".".join(names), ())
         # The data sets know their own options, and refuse others.
-        if last not in target and last not in optional and sections != ["dataset"]:
+        if last not in target and last not in optional and names != ["dataset"]:
             raise _unknown_key(key, exp_dict)
         target[last] = _literal(text)
     return exp_dict
+
+
+def _as_written(name: str, exp_dict: dict) -> str:
+    """Return the name under which an experiment has a setting: its old one if it was written so, else today's."""
+    today = OLD_NAMES.get(name, name)
+    return next((old for old, new in OLD_NAMES.items() if new == today and old in exp_dict), today)
 
 
 def _literal(text: str) -> object:

@@ -340,7 +340,7 @@ class LCFCN:
 
     def _take_up_run(self, state: dict) -> None:
         self.schedule.load_state_dict(state["schedule"])
-        self.progress = Progress.from_checkpoint(state)
+        self.progress = Progress.from_state(state["progress"])
         if self.ema:
             self.ema.n_averaged.fill_(self.progress.step)
         if state["scaler"] and self.scaler.is_enabled():  # both runs are in float16

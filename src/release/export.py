@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lcfcn.counting.device import Device
+from lcfcn.counting.settings import with_new_names
 from lcfcn.counting.trained_network import TrainedNetwork
 from lcfcn.counting.weight_files import class_names, default_names, find_checkpoint, load_checkpoint
 from lcfcn.errors import UserError
@@ -124,7 +125,8 @@ def _chosen(path: Path, exp_dict: dict) -> list[str]:
     chose it. Without that file the decoding counts as chosen, because then the card claims less.
     """
     try:
-        asked = json.loads(path.with_name("exp_dict.json").read_text(encoding="utf-8")).get("decoding")
+        written = json.loads(path.with_name("exp_dict.json").read_text(encoding="utf-8"))
+        asked = with_new_names(written).get("decoding")
     except (OSError, ValueError):
         asked = VALIDATION if exp_dict.get("decoding") else None
     return ["epoch", "decoding"] if asked == VALIDATION else ["epoch"]

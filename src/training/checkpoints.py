@@ -5,30 +5,50 @@ from pathlib import Path
 
 import torch
 
-from lcfcn.counting.settings import CountingSettings
+from lcfcn.counting.settings import CountingSettings, with_new_names
 from lcfcn.counting.weight_files import BEST, LAST, load_checkpoint
 from lcfcn.errors import UserError
 from lcfcn.files import save_pickle, write_whole
 from src.experiments.schema import check_exp_dict, with_defaults
+from src.training.progress import Progress
 
-RUN = {**dict.fromkeys(("model", "opt", "schedule", "scaler", "random", "exp_dict"), dict), "score_list": list}
-"""The entries of a checkpoint that a run resumes from, and their types. A further one is `progress`, which was called
-`sums` before version 0.2."""
+RUN = {
+    **dict.fromkeys(("model", "opt", "schedule", "scaler", "random", "progress", "exp_dict"), dict),
+    "score_list": list,
+}
+"""The entries of a checkpoint that a run resumes from, and their types."""
+OLD_SCORES = {"train_bumps": "train_heatmap"}
+"""The scores that had other names before version 0.2."""
 SCORES, BEST_SCORES = "score_list.pkl", "score_list_best.pkl"
 
 
 def load_run(path: Path) -> dict:
     """Read a checkpoint that a run can resume from; raise `UserError` if it lacks an entry for that."""
-    checkpoint = load_checkpoint(path)
+    checkpoint = _with_progress(load_checkpoint(path))
     missing = [key for key, kind in RUN.items() if not isinstance(checkpoint.get(key), kind)]
-    if not isinstance(checkpoint.get("progress", checkpoint.get("sums")), dict):
-        missing.append("progress")
     if missing:
         raise UserError(
             f"{path} holds no {', '.join(missing)}; expected a {LAST} that a run wrote: restore it, or start again "
             "with -r 1, or use a network alone with --set model.pretrained=PATH"
         )
-    return checkpoint
+    rows = [_with_new_names(row) for row in checkpoint["score_list"]]
+    return {**checkpoint, "score_list": rows, "exp_dict": with_new_names(checkpoint["exp_dict"])}
+
+
+def _with_progress(checkpoint: dict) -> dict:
+    """Return a checkpoint with its progress, which other entries held before version 0.2."""
+    sums, schedule, rows = (checkpoint.get(key) for key in ("sums", "schedule", "score_list"))
+    is_old = isinstance(sums, dict) and isinstance(schedule, dict) and isinstance(rows, list)
+    if "progress" in checkpoint or not is_old:
+        return checkpoint
+    sums = _with_new_names(sums)
+    step_in_epoch = int(sums.pop("n_batches", 0))
+    progress = Progress(len(rows), schedule.get("last_epoch", 0), step_in_epoch, sums)
+    return {**{key: value for key, value in checkpoint.items() if key != "sums"}, "progress": progress.state()}
+
+
+def _with_new_names(scores: dict) -> dict:
+    return {OLD_SCORES.get(name, name): value for name, value in scores.items()}
 
 
 def epoch_of(checkpoint: dict) -> int | None:

@@ -25,16 +25,12 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def from_checkpoint(cls, state: dict) -> "Progress":
-        """Read the progress from a checkpoint. Before version 0.2 other entries held the same numbers."""
-        if "progress" in state:
-            return cls(**{**state["progress"], "sums": dict(state["progress"]["sums"])})
-        sums = dict(state["sums"])
-        step_in_epoch = int(sums.pop("n_batches", 0))
-        return cls(len(state["score_list"]), state["schedule"]["last_epoch"], step_in_epoch, sums)
+    def from_state(cls, state: dict) -> "Progress":
+        """Restore the progress from what `state` returned."""
+        return cls(**{**state, "sums": dict(state["sums"])})
 
     def state(self) -> dict:
-        """Return what `from_checkpoint` reads."""
+        """Return it as plain values, for a checkpoint."""
         return asdict(self)
 
     def add_step(self, scores: dict[str, float], n_images: int, seconds: float) -> None:
