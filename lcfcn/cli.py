@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lcfcn.counting.journal import Journal
 
 STOPPED = 130
+ALL_FRAMES = "all"
+"""What `--frame` takes beside a number."""
 COUNT_EPILOG = """It prints the counts of each image and of all. With -o it writes counts.csv (image,class,count; a row
 also for none), points.csv (image,x,y,class,score,area: the centre of the blob's middle pixel, the mean probability over
 the blob, its pixels), overlays/IMAGE.png, what --export names, and failed.csv (image,reason). A run that was stopped or
@@ -67,7 +69,10 @@ def add_count_arguments(parser: argparse.ArgumentParser, *, needs_out: bool) -> 
     parser.add_argument(
         "--max-pixels", type=int, default=MAX_PIXELS, help=f"larger images are refused (default {MAX_PIXELS:,})"
     )
-    parser.add_argument("--frame", type=int, default=0, help="which frame of multi-frame files, from 0 (default 0)")
+    frame_help = "which page, slice or time of a file, from 0, or all: a row each, named IMAGE#0 and so on (default 0)"
+    parser.add_argument("--frame", type=_frame, metavar="N", help=frame_help)
+    channels_help = "one to three channels, from 0: grey, red and green, or red, green and blue (default the first 3)"
+    parser.add_argument("--channels", nargs="+", type=int, metavar="N", help=channels_help)
     parser.add_argument("--export", nargs="+", default=[], choices=EXPORTS, help="files for annotation tools")
     parser.add_argument("--no-overlays", action="store_true", help="draw no overlays")
 
@@ -78,10 +83,15 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
+def _frame(text: str) -> int | str:
+    if text != ALL_FRAMES and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"it is {text}; expected a number from 0, or {ALL_FRAMES}")
+    return text if text == ALL_FRAMES else int(text)
+
+
 def run_count(args: argparse.Namespace, program: str) -> int:
     """Count on what the command line names, print the counts, and return the exit code."""
     # Importing torch takes seconds: --help does not wait for it, nor a wrong path or name.
-    from lcfcn.counting.file_lists import find_images
     from lcfcn.counting.weight_files import find_checkpoint
     from lcfcn.launch import Launch, run_here
     from lcfcn.stopping import Stopped, StopRequest
@@ -92,12 +102,12 @@ def run_count(args: argparse.Namespace, program: str) -> int:
         raise UserError(f"{n_processes} processes share the images, so -o is needed: give a folder that all can see")
     if n_processes > launch.world_size:
         return run_here(["-m", "lcfcn.cli", "count", *args.argv, "--processes", "1"], n_processes)
-    files = find_images(args.images, out=args.out, recursive=args.recursive)
+    files, frames = _find_files(args, program, launch.rank)
     weights = find_checkpoint(args.checkpoint)
 
     from lcfcn.counting.compiling import DECODING, announce_compiling
     from lcfcn.counting.counter import load
-    from lcfcn.counting.folders import Outputs, count_files
+    from lcfcn.counting.folders import Outputs, Reading, count_files
 
     stopped = False
     with contextlib.ExitStack() as stack:
@@ -125,12 +135,24 @@ def run_count(args: argparse.Namespace, program: str) -> int:
         )
         todo = outputs.to_do(launch.rank, launch.world_size)
         try:
-            count_files(
-                todo, counter, outputs, batch_size=args.batch_size, frame=args.frame, max_pixels=args.max_pixels
-            )
+            reading = Reading(frames, args.channels, args.max_pixels)
+            count_files(todo, counter, outputs, reading, batch_size=args.batch_size)
         except (Stopped, KeyboardInterrupt):
             stopped = True
         return _finish(args, outputs, launch.world_size, stopped=stopped)
+
+
+def _find_files(args: argparse.Namespace, program: str, rank: int) -> tuple[dict[str, Path], dict[str, int]]:
+    """Return the images to count by their names, and for some of them which frame; print what is left out."""
+    from lcfcn.counting.file_lists import all_frames, find_images
+
+    remarks: list[str] = []
+    files = find_images(args.images, out=args.out, recursive=args.recursive, remarks=remarks)
+    for remark in remarks if rank == 0 else ():
+        print(f"{program}: {remark}", file=sys.stderr)
+    if args.frame == ALL_FRAMES:
+        return all_frames(files)
+    return files, {} if args.frame is None else dict.fromkeys(files, args.frame)
 
 
 def _open_journal(args: argparse.Namespace, weights: Path, class_names: list[str], rank: int) -> "Journal | None":
@@ -142,7 +164,8 @@ def _open_journal(args: argparse.Namespace, weights: Path, class_names: list[str
         return None
     make_folder(args.out)
     about = {"weights": sha256(weights), "classes": class_names, "precision": args.precision, "frame": args.frame}
-    about |= {"tile": args.tile, "exports": sorted(args.export), "overlays": not args.no_overlays}
+    about |= {"channels": args.channels, "tile": args.tile, "exports": sorted(args.export)}
+    about |= {"overlays": not args.no_overlays}
     return Journal(args.out, about, rank)
 
 

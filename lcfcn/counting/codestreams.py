@@ -11,6 +11,7 @@ from typing import NamedTuple
 _MARKER_IN_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # stuffed bytes and restart markers are part of the data
 _ALONE = (0x00, 0x01, *range(0xD0, 0xD9))  # markers without a length
 _START_OF_DATA, _END = 0xDA, 0xD9
+_PROGRESSIVE = 0xC2
 _FRAME_HEADERS = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
 _JPEG2000 = b"\xff\x4f\xff\x51"
 _ALWAYS_ALLOWED = 2**26  # values; tiles may be larger than a small image
@@ -69,6 +70,28 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
 def end_of_jpeg(data: bytes) -> int | None:
     """Return the place of a JPEG's end marker; None if it has none."""
     return next((place - 2 for marker, place in jpeg_segments(data) if marker == _END), None)
+
+
+def has_all_scans(data: bytes) -> bool:
+    """Whether the scans of a progressive JPEG bring every coefficient to its last bit (ITU-T T.81, G.1.1.1).
+
+    Other JPEG files have one scan of each component, of which the decoder reports a lack.
+    """
+    bits_left: dict[tuple[int, int], int] = {}
+    for marker, place in jpeg_segments(data):
+        if marker in _FRAME_HEADERS:
+            if marker != _PROGRESSIVE:
+                return True
+            components = data[place + 8 : place + 8 + 3 * data[place + 7] : 3]
+            bits_left = dict.fromkeys(((component, k) for component in components for k in range(64)), 1)
+        elif marker == _START_OF_DATA:
+            end = place + int.from_bytes(data[place : place + 2], "big")
+            if end > len(data):
+                return False
+            components = data[place + 3 : end - 3 : 2]
+            first, last, bits = data[end - 3 : end]
+            bits_left.update(((component, k), bits & 15) for component in components for k in range(first, last + 1))
+    return not any(bits_left.values())
 
 
 def _jpeg_size(data: bytes) -> EncodedSize | None:

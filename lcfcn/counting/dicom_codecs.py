@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+import numpy as np
 from pydicom import uid
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import DecodeRunner
@@ -39,10 +40,18 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
         if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):
             runner.set_option("photometric_interpretation", "RGB")
     else:
-        is_colour = runner.samples_per_pixel == 3
-        # The same name twice: pydicom knows better than a JPEG what its colours are.
-        options = {"colorspace": "RGB", "outcolorspace": "RGB"} if is_colour else {}
-        values = imagecodecs.jpeg8_decode(source, **options)
+        values = _decoded_jpeg(source, runner.samples_per_pixel)
     runner.set_option("bits_allocated", 8 * values.dtype.itemsize)
     runner.set_option("planar_configuration", 0)
     return values.tobytes()
+
+
+def _decoded_jpeg(source: bytes, n_samples: int) -> np.ndarray:
+    """Decode a JPEG that may be lossless, or have more than 8 bits."""
+    import imagecodecs
+
+    if "libjpeg_turbo 2" in imagecodecs.jpeg8_version():  # which knows lossy 8 bits only
+        return imagecodecs.ljpeg_decode(source)
+    # The same name twice, so that colours stay as they are: pydicom knows better than the JPEG what they mean.
+    options = {"colorspace": "RGB", "outcolorspace": "RGB"} if n_samples == 3 else {}
+    return imagecodecs.jpeg8_decode(source, **options)

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lcfcn.counting.counter import Counter
+from lcfcn.counting.defaults import MAX_PIXELS
 from lcfcn.counting.exports import ImagePoints, check_xml, cvat_xml, labelme_json, qupath_geojson
 from lcfcn.counting.image_files import image_size, read_image
 from lcfcn.counting.journal import Journal, stat_of
@@ -22,6 +23,28 @@ from lcfcn.files import make_folder, write_bytes, write_whole
 from lcfcn.stopping import Stopped
 
 FAILED, FAILED_HEADER = "failed.csv", ("image", "reason")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How image files are read.
+
+    Attributes
+    ----------
+    frames : dict
+        By the names of images, which frame is read. Others are read at their first one.
+    channels, max_pixels
+        See `lcfcn.counting.image_files.read_image`.
+    """
+
+    frames: dict[str, int] = field(default_factory=dict)
+    channels: Sequence[int] | None = None
+    max_pixels: int = MAX_PIXELS
+
+    def read(self, name: str, path: Path, remarks: list[str]) -> np.ndarray:
+        """Return an image; see `lcfcn.counting.image_files.read_image`."""
+        options = {"channels": self.channels, "max_pixels": self.max_pixels, "remarks": remarks}
+        return read_image(path, frame=self.frames.get(name), **options)
 
 
 @dataclass
@@ -84,6 +107,11 @@ class Outputs:
         tqdm.write(f"{self.program}: {name}: {reason}", file=sys.stderr)
         if self.journal is not None:
             self.journal.add({"image": name, "stat": stat_of(self.files[name]), "failed": reason})
+
+    def tell(self, name: str, remarks: list[str]) -> None:
+        """Print what is unusual about an image, in one line."""
+        if remarks:
+            tqdm.write(f"{self.program}: {name}: {'; '.join(remarks)}", file=sys.stderr)
 
     def keep(self, result: Result) -> None:
         """Note an image's rows; its files are written already."""
@@ -184,9 +212,7 @@ def _write_rows(file: BinaryIO, header: tuple[str, ...], rows: Iterable[tuple]) 
     text.detach()
 
 
-def count_files(
-    names: list[str], counter: Counter, outputs: Outputs, *, batch_size: int = 1, frame: int = 0, max_pixels: int
-) -> None:
+def count_files(names: list[str], counter: Counter, outputs: Outputs, reading: Reading, *, batch_size: int = 1) -> None:
     """Read, count and draw group after group. An image that fails is noted, and the rest goes on.
 
     Parameters
@@ -196,14 +222,13 @@ def count_files(
     counter : Counter
         Its `check` is called after each group too.
     outputs : Outputs
+    reading : Reading
     batch_size : int
         How many images of one size run at once.
-    frame, max_pixels
-        See `lcfcn.counting.image_files.read_image`.
     """
     with tqdm(total=len(names), desc="images", unit="image", disable=None) as bar:
         for group in groups({name: outputs.files[name] for name in names}, counter, batch_size):
-            _count_group(group, counter, outputs, frame, max_pixels)
+            _count_group(group, counter, outputs, reading)
             bar.update(len(group))
             counter.check()
 
@@ -231,7 +256,7 @@ def _header_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def _count_group(names: list[str], counter: Counter, outputs: Outputs, frame: int, max_pixels: int) -> None:
+def _count_group(names: list[str], counter: Counter, outputs: Outputs, reading: Reading) -> None:
     """Count on a few images at once, and write what was found. Pixels live no longer than this.
 
     Whatever an image raises becomes its row in failed.csv, and the rest goes on.
@@ -240,7 +265,9 @@ def _count_group(names: list[str], counter: Counter, outputs: Outputs, frame: in
     for name in names:
         try:
             _check_name(name)
-            images[name] = read_image(outputs.files[name], frame=frame, max_pixels=max_pixels)
+            remarks: list[str] = []
+            images[name] = reading.read(name, outputs.files[name], remarks)
+            outputs.tell(name, remarks)
         except Stopped:
             raise
         except Exception as error:

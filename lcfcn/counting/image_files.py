@@ -18,7 +18,7 @@ from lcfcn.counting import image_formats
 from lcfcn.counting.defaults import MAX_PIXELS
 from lcfcn.counting.image_formats import START, kind_of
 from lcfcn.counting.pillow_files import open_by_pillow, pillow_pixels
-from lcfcn.counting.raster import ImageError, Opened, Raster, Stack, choose_channels, take_channels
+from lcfcn.counting.raster import ChoiceError, ImageError, Opened, Raster, Stack, choose_channels, take_channels
 from lcfcn.counting.stretching import rendered
 from lcfcn.errors import one_line
 
@@ -216,6 +216,8 @@ def _errors_in_one_line(path: str | Path) -> Iterator[None]:
             yield
     except ImageError:
         raise
+    except ChoiceError as error:
+        raise ImageError(f"{path} {error}") from None
     except ImportError as error:
         package = _EXTRAS.get(error.name or "", error.name)
         raise ImageError(f"{path} needs the package {package}, which is not installed: pip install {package}") from None

@@ -67,7 +67,7 @@ def _begins_as_dicom(start: bytes) -> bool:
     """Whether a file is DICOM without preamble: it begins with an element of group 2 or 8 (PS3.5, 7.1)."""
     for order in ("little", "big"):
         group, element = (int.from_bytes(start[place : place + 2], order) for place in (0, 2))
-        if group in (2, 8) and element < 0x100 and len(start) == START:
-            length = int.from_bytes(start[4:8], order)
-            return start[4:6] in _DICOM_TYPES or (length % 2 == 0 and 0 < length <= 64)
-    return False
+        if group in (2, 8) and element < 0x100 and start[4:6] in _DICOM_TYPES:
+            return True
+    length = int.from_bytes(start[4:8], "little")  # elements without a type: only of group 8, and little-endian
+    return start[:2] == start[8 + length : 10 + length] == b"\x08\0" and length % 2 == 0

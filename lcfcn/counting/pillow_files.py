@@ -5,24 +5,20 @@ of each format is called directly, so the limit is `max_pixels`, and nothing glo
 """
 
 import importlib
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, JpegImagePlugin, features
+from PIL import Image, ImageFile, features
 
 from lcfcn.counting import image_formats
-from lcfcn.counting.codestreams import end_of_jpeg
+from lcfcn.counting.jpeg_ends import whole_jpeg
 from lcfcn.counting.raster import Opened, Raster, Stack, check_frame, choose_channels, take_channels
 from lcfcn.counting.stretching import NO_OPACITY, bands, lay_on_white
 
 _CODECS = {image_formats.WEBP: "webp", image_formats.AVIF: "avif"}  # not every Pillow has these
 _ORIENTATION = 274  # the tag of EXIF
-_END_OF_JPEG = b"\xff\xd9"
-_FILLING = bytes(range(1, 251)) * 20
-_GREY = 128  # what libjpeg paints where a JPEG has no data
 
 
 @contextmanager
@@ -40,7 +36,7 @@ def open_by_pillow(path: Path, kind: str, frame: int, max_pixels: int) -> Iterat
             if is_deep:
                 return _deep_png(_png_values(path), channels, remarks)
             if kind == image_formats.JPEG:
-                return colour_raster(pillow_pixels(_whole_jpeg(image, path, remarks), remarks), channels, remarks)
+                return colour_raster(pillow_pixels(whole_jpeg(image, path, remarks), remarks), channels, remarks)
             return colour_raster(pillow_pixels(image, remarks), channels, remarks)
 
         def values() -> np.ndarray:
@@ -124,48 +120,3 @@ def _deep_png(values: np.ndarray, channels: Sequence[int] | None, remarks: list[
     chosen = choose_channels(colours.shape[2], channels, remarks, is_rgb=True)
     alpha = values[..., -1] if has_alpha else None
     return Raster(take_channels(colours, chosen), chosen, is_rgb=True, alpha=alpha)
-
-
-def _whole_jpeg(image: ImageFile.ImageFile, path: Path, remarks: list[str]) -> Image.Image:
-    """Decode a JPEG, also one that lacks only its end marker.
-
-    Raises
-    ------
-    ValueError
-        If rows are missing. libjpeg paints them grey and reports no error.
-    """
-    try:
-        image.load()
-    except OSError as error:
-        data = _without_padding(path.read_bytes())
-        if end_of_jpeg(data) is not None or not _is_complete(data, len(data)):
-            raise error from None
-        remarks.append("it has no end marker, though all its rows are there")
-        return _decoded(data + _END_OF_JPEG)
-    last_row = np.asarray(image.crop((0, image.height - 1, image.width, image.height)))
-    if (last_row == _GREY).all():
-        data = path.read_bytes()
-        end = end_of_jpeg(data)
-        if end is not None and not _is_complete(data, end):
-            raise ValueError("rows at its end are missing")
-    return image
-
-
-def _without_padding(data: bytes) -> bytes:
-    """Return a JPEG without zeros at its end, which would be decoded as pixels, and without half an end marker."""
-    stripped = data.rstrip(b"\0")
-    if len(stripped) == len(data):
-        return data.removesuffix(b"\xff")
-    return stripped + b"\0" if stripped.endswith(b"\xff") else stripped  # 0xFF is written as FF 00
-
-
-def _is_complete(data: bytes, end: int) -> bool:
-    """Whether a JPEG has all its data before `end`: more bytes there make no difference then."""
-    plain, filled = (_decoded(data[:end] + filling + _END_OF_JPEG) for filling in (b"", _FILLING))
-    return plain.tobytes() == filled.tobytes()
-
-
-def _decoded(data: bytes) -> Image.Image:
-    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-    image.load()
-    return image

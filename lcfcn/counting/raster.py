@@ -16,6 +16,10 @@ class ImageError(UserError):
     """An image file that cannot be read. The message is one line that names the file."""
 
 
+class ChoiceError(ValueError):
+    """A file has no such frame or channel. The message follows the name of the file."""
+
+
 @dataclass(frozen=True)
 class Stack:
     """What a file holds beside rows and columns.
@@ -107,9 +111,9 @@ class Opened:
 
 
 def check_frame(frame: int, n_frames: int) -> None:
-    """Raise ValueError if there is no such frame."""
+    """Raise ChoiceError if there is no such frame."""
     if not 0 <= frame < n_frames:
-        raise ValueError(f"it has no frame {frame}; expected one from 0 to {n_frames - 1}")
+        raise ChoiceError(f"has no frame {frame}; expected one from 0 to {n_frames - 1}: choose another")
 
 
 def choose_channels(
@@ -130,14 +134,14 @@ def choose_channels(
 
     Raises
     ------
-    ValueError
+    ChoiceError
         If a wanted channel does not exist, or none or more than three are wanted.
     """
     if wanted is not None:
         if not 1 <= len(wanted) <= len(COLOURS) or not all(0 <= channel < n_channels for channel in wanted):
             named = " ".join(map(str, wanted)) or "none"
-            raise ValueError(
-                f"it has {n_channels} channels, and {named} came; expected 1 to 3 of 0 to {n_channels - 1}"
+            raise ChoiceError(
+                f"has {n_channels} channels, and {named} came; expected 1 to 3 of 0 to {n_channels - 1}: choose others"
             )
         return list(wanted)
     chosen = list(range(min(n_channels, len(COLOURS))))

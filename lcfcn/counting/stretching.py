@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lcfcn.counting.raster import Raster
+from lcfcn.counting.raster import Raster, listed
 
 STRETCH = (0.1, 99.9)
 """The percentiles that become black and white where a file has more than 8 bits."""
@@ -88,20 +88,23 @@ class _Levels:
 
     def _all_limits(self, sample: np.ndarray, skipped: np.ndarray, remarks: list[str]) -> list[tuple[float, float]]:
         """Return what becomes black and white in each channel."""
-        n_channels = sample.shape[2]
         if self._is_deep and self._raster.is_rgb:
-            return [_limits(sample[~skipped], "", remarks)] * n_channels
-        limits = []
-        for k in range(n_channels):
-            name = f"channel {self._raster.channels[k]}: " if len(self._raster.channels) > 1 else ""
-            part = sample[..., k][~skipped[..., k]]
-            if self._is_deep:
-                limits.append(_limits(part, name, remarks))
-                continue
-            limits.append((0.0, 1.0 if sample.dtype.kind == "b" else 255.0))
-            if name and not self._raster.is_rgb and part.size and part.min() == part.max():
-                remarks.append(f"{name}all values are {float(part[0]):g}, so nothing can be seen")
-        return limits
+            return [_limits(sample[~skipped], "", remarks)] * sample.shape[2]
+        parts = [sample[..., k][~skipped[..., k]] for k in range(sample.shape[2])]
+        blank = [] if self._raster.is_rgb or len(parts) == 1 else [k for k, part in enumerate(parts) if _is_blank(part)]
+        channels = self._raster.channels or range(len(parts))
+        if blank:
+            others = " ".join(str(channel) for k, channel in enumerate(channels) if k not in blank)
+            way_out = f" (--channels {others} leaves it out)" if others else ""
+            remarks.append(f"channel {listed([channels[k] for k in blank])} is blank{way_out}")
+        if not self._is_deep:
+            return [(0.0, 1.0 if sample.dtype.kind == "b" else 255.0)] * len(parts)
+        names = [f"channel {channel}: " if len(parts) > 1 else "" for channel in channels]
+        return [_limits(part, names[k], [] if k in blank else remarks) for k, part in enumerate(parts)]
+
+
+def _is_blank(values: np.ndarray) -> bool:
+    return not values.size or values.min() == values.max()
 
 
 def _limits(values: np.ndarray, name: str, remarks: list[str]) -> tuple[float, float]:

@@ -13,8 +13,11 @@ from lcfcn.counting.tiff_planes import Planes, planes_of
 
 _ORIENTATION, _NODATA = 274, 42113  # tags: of TIFF, and GDAL's
 _PHOTOMETRICS = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE", "YCBCR")
-_JPEG = (6, 7, 34892)  # its decoder gives RGB
-_SIZED = (*_JPEG, 33003, 33004, 33005, 34712, 34887, 34933, 50001)  # JPEG, JPEG 2000, LERC, PNG, WebP
+_JPEG = (6, 7, 33007, 34892)  # whose decoder gives RGB
+_BOUNDED = (1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 34926, 50000, 50013)
+"""Compressions whose decoder is told how much may come out: none, fax, LZW, deflate, packbits, LZMA, Zstandard."""
+_SIZED = (*_JPEG, 33003, 33004, 33005, 34712, 34887, 34927, 34933, 50001)
+"""Compressions whose data say their size: JPEG, JPEG 2000, LERC, WebP, PNG."""
 _HEAD = 2**16  # bytes of a tile in which its size stands
 
 
@@ -140,12 +143,13 @@ def _check_tiles(page: tifffile.TiffPage) -> None:
     n_values = shape[0] * shape[1] * n_samples
     if is_too_large(n_values, page.imagelength * page.imagewidth * n_samples):
         raise ValueError(f"it has {page.imagelength} x {page.imagewidth} pixels, and a tile {shape[0]} x {shape[1]}")
-    if page.compression in tifffile.TIFF.IMAGE_COMPRESSIONS:
-        if page.compression not in _SIZED:
-            raise ValueError(f"its compression {page.compression.name} is not read; save it with LZW or deflate")
+    if page.compression in _SIZED:
         for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
             if length:
                 _check_segment(page, start, length, n_values)
+    elif page.compression not in _BOUNDED:
+        name = getattr(page.compression, "name", page.compression)
+        raise ValueError(f"its compression {name} is not read; save it with LZW or deflate")
 
 
 def _check_segment(page: tifffile.TiffPage, start: int, length: int, n_values: int) -> None:
