@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from helpers_networks import GREEN, Reds, draw, save_checkpoint, squares
 from helpers_runs import mistake
 from PIL import Image
@@ -105,6 +107,89 @@ def test_stopped_it_tells_what_is_done(tmp_path, checkpoint, capsys, monkeypatch
     assert count(tmp_path / "in", "-c", checkpoint) == 130
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:] == ["all images: 2 apple, 0 pear", "2 of 3 images done, 0 failed", "Stopped."]
+
+
+def draw_stack(path):
+    """Three slices of two channels: one apple and no pear, two and one, none and two."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    red = [squares(places)[..., 0] for places in ([(5, 5)], [(5, 5), (20, 30)], [])]
+    green = [squares(places)[..., 0] for places in ([], [(30, 40)], [(30, 40), (10, 50)])]
+    values = np.stack([np.stack(pair) for pair in zip(red, green, strict=True)])
+    tifffile.imwrite(path, values, imagej=True, metadata={"axes": "ZCYX"})
+    return path
+
+
+FRAMES = "3 frames, of which frame 0 was read (--frame N or all chooses)"
+CHANNELS = "2 channels: 0 and 1 became red and green (--channels chooses)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "counts", "remarks"),
+    [
+        ([], "1 apple, 0 pear", [FRAMES, CHANNELS, "channel 1 is blank (--channels 0 leaves it out)"]),
+        (["--frame", "1"], "2 apple, 1 pear", [CHANNELS]),
+        (["--frame", "2"], "0 apple, 2 pear", [CHANNELS, "channel 0 is blank (--channels 1 leaves it out)"]),
+    ],
+)
+def test_a_stack_is_counted_at_one_frame_and_told(tmp_path, checkpoint, capsys, arguments, counts, remarks):
+    path = draw_stack(tmp_path / "a.tif")
+    assert count(path, "-c", checkpoint, *arguments) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == f"a.tif: {counts}"
+    assert printed.err.splitlines() == [f"lcfcn count: a.tif: {'; '.join(remarks)}"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_all_frames_have_a_row_each(tmp_path, checkpoint, capsys, batch_size):
+    draw_stack(tmp_path / "in" / "b.tif")
+    draw_both(tmp_path / "in" / "a.png", red=[(10, 20)], green=[(5, 5)])
+    out = tmp_path / "out"
+    options = ["-c", checkpoint, "--frame", "all", "--export", "labelme"]
+    assert count(tmp_path / "in", *options, "-o", out, "--batch-size", batch_size) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:5] == [
+        "a.png: 1 apple, 1 pear",
+        "b.tif#0: 1 apple, 0 pear",
+        "b.tif#1: 2 apple, 1 pear",
+        "b.tif#2: 0 apple, 2 pear",
+        "all images: 4 apple, 4 pear",
+    ]
+    rows = (out / "counts.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows[::2]] == ["a.png", "b.tif#0", "b.tif#1", "b.tif#2"]
+    overlays = sorted(path.name for path in (out / "overlays").iterdir())
+    assert overlays == ["a.png.png", "b.tif#0.png", "b.tif#1.png", "b.tif#2.png"]
+    assert len(list((out / "labelme").iterdir())) == 4
+
+
+def test_chosen_channels_are_seen_in_their_order(tmp_path, checkpoint, capsys):
+    path = draw_stack(tmp_path / "a.tif")
+    assert count(path, "-c", checkpoint, "--frame", "1", "--channels", "1", "0") == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == "a.tif: 1 apple, 2 pear"
+    assert not printed.err
+
+
+def test_frames_and_channels_that_are_not_there_fail_in_one_line(tmp_path, checkpoint, capsys):
+    path = draw_stack(tmp_path / "a.tif")
+    for options, message in (
+        (["--frame", "3"], "a.tif has no frame 3; expected one from 0 to 2: choose another"),
+        (["--channels", "2"], "a.tif has 2 channels, and 2 came; expected 1 to 3 of 0 to 1: choose others"),
+    ):
+        assert count(path, "-c", checkpoint, *options) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.endswith(message)
+
+
+def test_images_that_are_left_out_are_told_before_the_work(tmp_path, checkpoint, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "in" / "a.png")
+    draw(tmp_path / "in" / "sub" / "b.png")
+    (tmp_path / "in" / "c.psd").write_bytes(b"8BPS")
+    assert count("in", "-c", checkpoint) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "lcfcn count: 1 image (in/sub/b.png) in sub-folders left out: --recursive counts there too",
+        "lcfcn count: 1 image (in/c.psd) left out, of formats that are not read: convert to PNG",
+    ]
 
 
 def test_it_lists_the_ready_weights(capsys):

@@ -443,3 +443,23 @@ def test_a_zoomed_network_sees_the_picture_as_its_data_set_made_it_and_tells_pla
 def test_a_tile_that_is_too_small_is_refused():
     with pytest.raises(UserError, match="--tile is 64; expected 96"):
         Counter(trained_of(Blurred()), ["object"], tile=64)
+
+
+def test_remarks_on_a_file_are_in_its_result(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 40, 60), np.uint8), photometric="minisblack")
+    counter = reds()
+    assert counter.count(tmp_path / "a.tif").remarks == (
+        "2 frames, of which frame 0 was read (--frame N or all chooses)",
+    )
+    assert counter.count(tmp_path / "a.tif", frame=1).remarks == ()
+    rgba = np.zeros((40, 60, 4), np.uint8)
+    assert counter.count(Image.fromarray(rgba)).remarks == ("its opacity is 0 everywhere and was ignored",)
+    assert counter.count(np.zeros((40, 60), np.uint16)).remarks == ("all values are 0, so nothing can be seen",)
+
+
+def test_channels_of_an_array_are_chosen():
+    picture = squares([(10, 20)])
+    assert reds().count(picture, channels=[0, 1, 2]).count == 1
+    assert reds().count(picture, channels=[1, 0, 2]).count == 0
+    with pytest.raises(UserError, match="the array has 3 channels, and 5 came"):
+        reds().count(picture, channels=[5])

@@ -4,6 +4,8 @@ import contextlib
 import io
 import logging
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -77,7 +79,8 @@ def test_images_are_read_nowhere_else():
     folders = [ROOT / name for name in ("lcfcn", "src", "scripts")]
     files = sorted([*(path for folder in folders for path in folder.rglob("*.py")), ROOT / "trainval.py"])
     found = [path.name for path in files for call in calls if call in path.read_text(encoding="utf-8")]
-    assert set(found) == {"dicom_files.py", "pillow_files.py", "tiff_files.py"}
+    allowed = {"dicom_files.py", "jpeg_ends.py", "pillow_files.py", "tiff_files.py"}
+    assert set(found) == allowed | {"image_metadata.py"}  # which reads the size of a pixel
 
 
 # 8 bits
@@ -702,3 +705,24 @@ def _collecting(messages):
     except ImageError as error:
         messages.append(str(error))
         raise
+
+
+def test_a_jpeg_needs_none_of_the_large_packages(tmp_path):
+    """Counting a photo must work where tifffile, pydicom and imagecodecs are not installed."""
+    Image.fromarray(NOISE).save(tmp_path / "a.jpg")
+    tifffile.imwrite(tmp_path / "a.tif", NOISE)
+    code = (
+        "import sys\n"
+        "for name in ('imagecodecs', 'pydicom', 'tifffile'): sys.modules[name] = None\n"
+        "import lcfcn.counting.folders, lcfcn.counting.counter\n"
+        "from lcfcn.counting.image_files import ImageError, read_image\n"
+        f"print(read_image({str(tmp_path / 'a.jpg')!r}).shape)\n"
+        "try:\n"
+        f"    read_image({str(tmp_path / 'a.tif')!r})\n"
+        "except ImageError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first == "(30, 40, 3)"
+    assert second.endswith("a.tif needs the package tifffile, which is not installed: pip install tifffile")
