@@ -24,6 +24,7 @@ MODULES = {
     "haven-ai": "haven",
     "lightning-fabric": "lightning_fabric",
     "pillow": "PIL",
+    "pillow-heif": "pillow_heif",
     "pyyaml": "yaml",
     "scikit-image": "skimage",
 }
@@ -63,9 +64,10 @@ def test_the_loss_imports_what_everyone_gets():
 def test_counting_imports_what_its_extra_brings():
     rooms = [*python_files("lcfcn/counting/*.py"), *python_files("lcfcn/networks/*.py"), ROOT / "lcfcn/cli.py"]
     needed = imported(rooms) - declared(LIBRARY["dependencies"])
-    # timm and onnxruntime are asked for by name; IPython draws where a notebook runs already.
-    assert needed - {"timm", "onnxruntime", BROUGHT_BY["IPython"]} == declared(EXTRAS["count"])
+    # timm and onnxruntime are asked for by name, pillow_heif by a HEIC file; IPython draws in a notebook that runs.
+    assert needed - {"timm", "onnxruntime", "pillow_heif", BROUGHT_BY["IPython"]} == declared(EXTRAS["count"])
     assert declared(EXTRAS["timm"]) == {"timm"}
+    assert declared(EXTRAS["heic"]) == {"pillow_heif"}
     assert "onnxruntime" in declared(EXTRAS["onnx"])
 
 

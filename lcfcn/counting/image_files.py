@@ -34,7 +34,7 @@ __all__ = [
     "read_values",
 ]
 
-_EXTRAS = {"pillow_heif": "pillow-heif"}  # packages whose names differ from their modules'
+_PACKAGES = {"pillow_heif": "pillow-heif"}  # whose names differ from their modules'
 
 
 def read_image(
@@ -219,7 +219,7 @@ def _errors_in_one_line(path: str | Path) -> Iterator[None]:
     except ChoiceError as error:
         raise ImageError(f"{path} {error}") from None
     except ImportError as error:
-        package = _EXTRAS.get(error.name or "", error.name)
+        package = _PACKAGES.get(error.name or "", error.name)
         raise ImageError(f"{path} needs the package {package}, which is not installed: pip install {package}") from None
     except Exception as error:  # each library, and zlib and struct below them, has errors of its own
         reason = getattr(error, "strerror", None) or one_line(error)[:160] or type(error).__name__
