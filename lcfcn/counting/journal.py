@@ -60,7 +60,7 @@ class Journal:
         """
         place = self._file.tell()
         self._write(entry)
-        self.done[entry["image"]] = (self._path, place, entry["stat"], "failed" in entry)
+        self.done[entry["image"]] = (self._path, place, entry["stat"])
 
     def _write(self, entry: dict) -> None:
         try:
@@ -73,9 +73,9 @@ class Journal:
             ) from None
 
     def is_done(self, name: str, stat: list[int]) -> bool:
-        """Whether an image has been counted, and its file has not changed since. A failed image is tried again."""
+        """Whether an image has been counted or has failed, and its file has not changed since."""
         known = self.done.get(name)
-        return known is not None and known[2] == stat and not known[3]
+        return known is not None and known[2] == stat
 
     def refresh(self) -> None:
         """Read what other processes have written meanwhile."""
@@ -94,8 +94,8 @@ class Journal:
             for handle in handles.values():
                 handle.close()
 
-    def _read_all(self) -> dict[str, tuple[Path, int, list[int], bool]]:
-        """Return by image the file and place of its last line, its `stat`, and whether it failed."""
+    def _read_all(self) -> dict[str, tuple[Path, int, list[int]]]:
+        """Return by image the file and place of its last line, and its `stat`."""
         done = {}
         for path in sorted(self.folder.glob("*.jsonl")):
             place = 0
@@ -105,7 +105,7 @@ class Journal:
                     if "about" in entry and entry["about"] != self._about:
                         raise UserError(_other_command(self.folder, entry["about"], self._about))
                     if "image" in entry:
-                        done[entry["image"]] = (path, place, entry["stat"], "failed" in entry)
+                        done[entry["image"]] = (path, place, entry["stat"])
                     place += len(line)
         return done
 
