@@ -70,6 +70,15 @@ def in_first_plane(index: int, image: Path | None) -> bool:
         return False  # the image is checked elsewhere
 
 
+def has_channels_alone(image: Path | None) -> bool:
+    """Whether an image has several channels, and one slice and time."""
+    try:
+        stack = image_stack(image) if image is not None else None
+    except ImageError:
+        return False  # the image is checked elsewhere
+    return stack is not None and stack.channels > 1 and stack.n_frames == 1
+
+
 def scales_of(image: Path | None) -> Scales:
     """Return the scales of an image file; none of a missing, damaged or other file. It never raises."""
     before = logging.root.manager.disable

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lcfcn.counting.image_files import ImageError
 from src.annotations.base import AnnotationError
-from src.annotations.image_metadata import Scales, in_first_plane, scales_of
+from src.annotations.image_metadata import Scales, has_channels_alone, in_first_plane, scales_of
 from src.annotations.matching import ImageFolder
 from src.annotations.orientation import Frame, frame_of
 
@@ -65,6 +65,10 @@ class ImageSizes:
         if (image, index) not in self._planes:
             self._planes[image, index] = index <= 1 or in_first_plane(index, self.folder.find(image))
         return self._planes[image, index]
+
+    def has_channels_alone(self, image: str) -> bool:
+        """Whether an image has several channels, and one slice and time."""
+        return has_channels_alone(self.folder.find(image))
 
     def pixel_size(self, image: str, path: Path) -> tuple[float, float]:
         """Return width and height of a pixel in micrometres; raise `AnnotationError` if nobody says it."""

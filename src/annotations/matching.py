@@ -74,7 +74,7 @@ class ImageFolder:
         exact = [file for file in found if spelling(_plain(self.name(file))) == spelling(_plain(image))]
         if len(exact) == 1:
             return exact[0]
-        lengths = [_common_end(_parts(file.parent), parents) for file in found]
+        lengths = [common_end(_parts(file.parent), parents) for file in found]
         longest = max(lengths)
         nearest = [file for file, length in zip(found, lengths, strict=True) if length == longest]
         other = tuple(parents[-longest - 1 :])
@@ -101,7 +101,7 @@ def _parts(folder: Path) -> tuple[str, ...]:
     return tuple(_plain(part) for part in folder.absolute().parts)
 
 
-def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
+def common_end(first: Sequence[str], second: Sequence[str]) -> int:
     """Return how many parts at the end of two paths are the same."""
     length = 0
     for one, other in zip(reversed(first), reversed(second), strict=False):

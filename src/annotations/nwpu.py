@@ -93,12 +93,20 @@ def _rows(values: object, length: int, file: Path) -> list[list[float]]:
     return [[number(value, file, "a coordinate") for value in row] for row in values]
 
 
-def _read_mat(file: Path, root: Path) -> Clicks:
+def points_of_mat(file: Path) -> list[list[float]]:
+    """Return x and y of each head of a MATLAB file with `annPoints`; raise `AnnotationError` if it has none."""
+    return _mat_rows(_variables(file).get("annPoints"), 2, file)
+
+
+def _variables(file: Path) -> dict:
     try:
-        mat = read_mat(file)
+        return read_mat(file)
     except DataError as error:
         raise AnnotationError(str(error)) from None
-    points, boxes = _mat_rows(mat.get("annPoints"), 2, file), _mat_rows(mat.get("annBoxes", []), 4, file)
+
+
+def _read_mat(file: Path, root: Path) -> Clicks:
+    points, boxes = points_of_mat(file), _mat_rows(_variables(file).get("annBoxes", []), 4, file)
     return Clicks(named_after(file, root, mats="images"), _heads(points, boxes))
 
 

@@ -7,6 +7,7 @@ from src.annotations.columns import COORDINATES, NAMES
 from src.readers.tables import SEPARATORS, header_names
 
 WORKBOOKS = (".xlsx", ".xlsm", ".ods", ".numbers")
+PACKED = (".zip", ".gz", ".tar", ".7z", ".rar")
 OLD_WORKBOOK = "\ufffd\ufffd\x11"
 """How the binary files of old Excel begin, read as text. ImageJ gives the same suffix to text."""
 
@@ -16,6 +17,9 @@ def unknown(path: Path) -> str:
     workbooks = [*files_of(path, *WORKBOOKS), *filter(_is_old_workbook, files_of(path, ".xls"))]
     if workbooks:
         return f"{workbooks[0]} is a workbook, which is not read: save its sheet as CSV"
+    packed = files_of(path, *PACKED)
+    if packed:
+        return f"{packed[0]} is packed: unpack it, and name the folder"
     suffixes = (".csv", ".tsv") if path.is_dir() else (".csv", ".tsv", ".txt", ".xls")
     for file in files_of(path, *suffixes):
         header = first_line(file)

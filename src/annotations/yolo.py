@@ -34,7 +34,7 @@ def read(path: Path, images: Path | None, *, orientation: str | None = None) -> 
     files = set(_label_files(path))
     lines = {file: _lines_of(file) for file in sorted(files) if _fits(file)}
     check_amount(sum(map(len, lines.values())), path)
-    form = form_of([line for members in lines.values() for line in members], names.keypoints, path)
+    form = form_of([line for members in lines.values() for line in members], names, path)
     return read_each(
         path,
         (".txt",),

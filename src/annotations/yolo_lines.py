@@ -4,8 +4,8 @@
 - A polygon, or a turned box of four corners: x1 y1 x2 y2 x3 y3 and so on, and perhaps a confidence.
 - A pose: a box, and x y or x y visibility of each of its keypoints. The box's centre is clicked.
 
-Polygons and poses may look alike. The data's yaml tells by `kpt_shape`. Without it, a pose is known by its visibilities
-of 0, 1 and 2; and numbers that may be both are refused.
+Polygons and poses may look alike. The data's yaml tells poses by `kpt_shape`. Without a yaml, a pose is known by its
+visibilities of 0, 1 and 2; and numbers that may be both are refused.
 """
 
 import math
@@ -15,12 +15,15 @@ from typing import NamedTuple
 
 from src.annotations.base import AnnotationError
 from src.annotations.shapes import Place, known_size, place_of_polygons
+from src.annotations.yolo_names import Names
 
 HAIR = 0.01
 """Tools round, so a fraction may be so far outside 0 to 1."""
 POLYGON, POSE, BOX = "polygon", "pose", "box"
 N_BOX = 4
 MAX_CLASS = 10**6
+STRAY = 1.5
+"""A corner of a polygon is no further from its neighbour than this share of the polygon's length."""
 
 
 class Line(NamedTuple):
@@ -67,14 +70,14 @@ def line_of(text: str, file: Path, index: int) -> Line:
     return Line(int(numbers[0]), tuple(numbers[1:]), where)
 
 
-def form_of(lines: Sequence[Line], keypoints: tuple[int, int] | None, path: Path) -> str:
+def form_of(lines: Sequence[Line], names: Names, path: Path) -> str:
     """Return the form of the lines that are longer than boxes, the same for all files of a source.
 
     Parameters
     ----------
     lines : sequence of Line
-    keypoints : (int, int) or None
-        How many keypoints a pose has, and how many numbers each of them, if a yaml tells it.
+    names : Names
+        What the yaml of the data tells.
     path : Path
         For messages.
 
@@ -85,8 +88,8 @@ def form_of(lines: Sequence[Line], keypoints: tuple[int, int] | None, path: Path
     """
     longer = [line for line in lines if len(line.values) > N_BOX + 1]
     lengths = {len(line.values) for line in longer}
-    if keypoints is not None:
-        expected = N_BOX + math.prod(keypoints)
+    if names.keypoints is not None:
+        expected = N_BOX + math.prod(names.keypoints)
         if lengths - {expected, expected + 1}:
             raise AnnotationError(
                 f"{path} has lines of {1 + max(lengths)} numbers; expected {1 + expected} by the kpt_shape of its "
@@ -95,17 +98,33 @@ def form_of(lines: Sequence[Line], keypoints: tuple[int, int] | None, path: Path
         return POSE
     if not longer or all(_is_tracked(line.values) for line in longer):
         return BOX
-    if len(lengths) > 1:
-        return _checked(longer, POLYGON, path)
-    if all(_has_visibilities(line.values) for line in longer):
+    are_alike = len(lengths) == 1 and len(longer) == len(lines)  # as poses are
+    if are_alike and all(_has_visibilities(line.values) for line in longer):
         return POSE
-    may_be_pose = lengths.pop() % 2 == 0 and all(_may_be_pose(line.values) for line in longer)
-    if may_be_pose and not all(_is_parallelogram(line.values) for line in longer):
+    if are_alike and not names.by_yaml and _may_be_poses(longer):
         raise AnnotationError(
             f"{path} has lines of {1 + len(longer[0].values)} numbers, which may be polygons or boxes with keypoints: "
-            "name their number in the yaml of the data by kpt_shape, such as kpt_shape: [2, 2], or give polygons alone"
+            "add the yaml of the data, with kpt_shape for keypoints"
         )
     return _checked(longer, POLYGON, path)
+
+
+def _may_be_poses(lines: Sequence[Line]) -> bool:
+    """Whether lines fit as boxes with pairs inside, and not as well as polygons.
+
+    Neighbouring corners of a polygon are near each other. Width and height of a box, read as a corner, are mostly far
+    from the others.
+    """
+    if len(lines[0].values) % 2 or not all(_is_pose(line.values) for line in lines):
+        return False
+    return any(_has_stray_corner(line.values) for line in lines)
+
+
+def _has_stray_corner(values: tuple[float, ...]) -> bool:
+    """Whether the second corner is far from the first, by the reach of all others, and no corner of a box."""
+    first, second, *others = zip(values[::2], values[1::2], strict=True)
+    reach = max(math.dist(one, other) for one in (first, *others) for other in (first, *others))
+    return math.dist(first, second) > STRAY * reach and not _is_parallelogram(values)
 
 
 def _checked(lines: Sequence[Line], form: str, path: Path) -> str:
@@ -130,7 +149,7 @@ def _has_visibilities(values: tuple[float, ...]) -> bool:
     return (len(values) - N_BOX) % 3 == 0 and set(flags) <= {0, 1, 2}
 
 
-def _may_be_pose(values: tuple[float, ...]) -> bool:
+def _is_pose(values: tuple[float, ...]) -> bool:
     """Whether pairs of numbers behind a box are in the box, or 0 0 as of a hidden keypoint."""
     x, y, width, height = values[:N_BOX]
     pairs = zip(values[N_BOX::2], values[N_BOX + 1 :: 2], strict=True)

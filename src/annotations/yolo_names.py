@@ -20,10 +20,21 @@ N_ABOVE = 3
 
 
 class Names(NamedTuple):
-    """The names of the classes by number, and number and length of a pose's keypoints; None where nobody tells them."""
+    """What the files around labels tell.
+
+    Attributes
+    ----------
+    classes : list of str or None
+        The names of the classes by number, if they have names.
+    keypoints : (int, int) or None
+        How many keypoints a pose has, and how many numbers each of them, if the labels are poses.
+    by_yaml : bool
+        Whether a yaml tells it.
+    """
 
     classes: list[str] | None = None
     keypoints: tuple[int, int] | None = None
+    by_yaml: bool = False
 
 
 def find_names(path: Path) -> list[Path]:
@@ -58,7 +69,8 @@ def names_of(path: Path) -> Names:
                 f"{', '.join(names.classes)[:80]}): move one away"
             )
     classes = next((names.classes for _, names in found if names.classes), None)
-    return Names(classes, next((names.keypoints for _, names in found if names.keypoints), None))
+    keypoints = next((names.keypoints for _, names in found if names.keypoints), None)
+    return Names(classes, keypoints, any(names.by_yaml for _, names in found))
 
 
 def _all_names(path: Path) -> Iterator[tuple[Path, Names]]:
@@ -84,7 +96,7 @@ def _of_yaml(file: Path) -> Names:
         return Names()
     shape = data.get("kpt_shape") if isinstance(data, dict) else None
     is_shape = isinstance(shape, list) and len(shape) == 2 and all(isinstance(n, int) and 0 < n < 1000 for n in shape)
-    return Names(_checked(names, file), (shape[0], shape[1]) if is_shape else None)
+    return Names(_checked(names, file), (shape[0], shape[1]) if is_shape else None, by_yaml=True)
 
 
 def _checked(names: object, file: Path) -> list[str]:
