@@ -1,18 +1,18 @@
-"""Defaults of the command lines. They stand apart from the code that uses them, since that is slow to import."""
+"""Defaults and choices of the command lines. This module imports nothing, so that --help is quick."""
 
 PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16"}
-"""Choices of `--precision`, with torch's names."""
+"""The choices of `--precision`, with their names in torch."""
 TILE = 1536
-"""Largest side, in pixels, of the image that the network gets at once. Larger images run in tiles."""
+"""The largest side, in pixels, of an image that the network gets at once. Larger images run in tiles."""
 MAX_PIXELS = 500_000_000
-"""An image whose header claims more pixels is refused."""
+"""An image is refused if its header claims more pixels."""
 MAX_FRAMES = 100_000
 """A file with more frames is refused where all frames are asked for."""
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".dcm", ".dicom", ".gif", ".heic", ".heif", ".ima", ".jfif", ".jpe", ".jpeg", ".jpg", ".png"),
     *(".tif", ".tiff", ".webp"),
 )
-"""File names that count as images where a folder is given."""
+"""The ends of file names that count as images in a folder."""
 UNREAD_SUFFIXES = (
     *(".ai", ".arw", ".bif", ".cr2", ".cr3", ".czi", ".dng", ".eps", ".exr", ".fit", ".fits", ".flex", ".hdr", ".icns"),
     *(".ico", ".ims", ".j2k", ".jp2", ".jpf", ".jpx", ".jxl", ".jxr", ".lif", ".lsm", ".mha", ".mhd", ".mrc", ".mrxs"),
@@ -22,5 +22,5 @@ UNREAD_SUFFIXES = (
 )
 """File names of images that are not read. A folder's are named, so that nobody thinks that they were counted."""
 EXPORTS = ("cvat", "geojson", "labelme")
-"""Choices of `--export`."""
+"""The choices of `--export`."""
 CHECKPOINT_HELP = "a checkpoint, an experiment's folder, or the name of ready weights"
