@@ -10,6 +10,7 @@ from helpers_evaluate import (
 )
 from helpers_runs import N_VAL, write_experiment
 
+from lcfcn.counting.weight_files import BEST, load_checkpoint
 from scripts import evaluate
 from src.datasets import get_dataset
 from src.evaluation import pairing
@@ -29,6 +30,21 @@ def test_the_scores_are_those_of_validation(evaluated):
     assert found["game_0"] == found["mae"]
     by_class = [values(report["by_class"][name])["mae"] for name in ("disc", "ellipse")]
     assert by_class == [scores["val_mae_1"], scores["val_mae_2"]]
+
+
+@pytest.mark.parametrize("n_classes", [1, 2])
+def test_the_scores_are_those_of_validation_also_where_it_chose_the_decoding(tmp_path, n_classes):
+    """The same MAE and GAME: counts and places are defined once."""
+    savedir, scores = write_experiment(tmp_path / "runs", n_classes=n_classes, overrides=["decoding=validation"])
+    kept = load_checkpoint(savedir / BEST)["exp_dict"]["decoding"]
+    assert kept != "validation"
+    out = tmp_path / "out"
+    assert evaluate.main(arguments_of(savedir, "-o", out)) == 0
+    found = values(read_report(out, "val")["all"])
+    assert found["mae"] == scores["val_mae"] > 0
+    assert found["rmse"] == scores["val_rmse"]
+    for level in (1, 2, 3):
+        assert found[f"game_{level}"] == scores[f"val_game_{level}"] > 0
 
 
 def test_one_class_likewise(of_one_class, tmp_path, capsys):
