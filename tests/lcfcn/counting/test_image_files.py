@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import logging
 import struct
 import subprocess
@@ -19,7 +20,7 @@ from pydicom.data import get_testdata_file
 
 from lcfcn.counting import raster, stretching
 from lcfcn.counting.defaults import IMAGE_SUFFIXES, MAX_PIXELS
-from lcfcn.counting.image_files import ImageError, image_size, read_image, read_values
+from lcfcn.counting.image_files import ImageError, image_of_array, image_of_pillow, image_size, read_image, read_values
 from lcfcn.errors import UserError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
@@ -726,3 +727,43 @@ def test_a_jpeg_needs_none_of_the_large_packages(tmp_path):
     first, second = done.stdout.splitlines()
     assert first == "(30, 40, 3)"
     assert second.endswith("a.tif needs the package tifffile, which is not installed: pip install tifffile")
+
+
+# Arrays and PIL images
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "L", "P", "1", "I;16", "F"])
+def test_pil_images_of_any_mode_are_seen_as_their_files_are(tmp_path, mode):
+    values = NOISE[..., 0]
+    image = Image.fromarray(values) if mode not in ("I;16", "F") else Image.fromarray(values.astype("u2") * 99)
+    image = image.convert(mode) if mode != "I;16" else image
+    if mode in ("RGBA", "LA"):
+        image.putalpha(Image.fromarray(NOISE[..., 1]))
+    path = tmp_path / ("a.tif" if mode == "F" else "a.png")
+    image.save(path)
+    assert np.array_equal(image_of_pillow(image), read_image(path))
+
+
+NUMBERS = ["uint8", "uint16", "int32", "float32", "float64"]
+
+
+# TIFF holds bits of one channel only.
+@pytest.mark.parametrize(("dtype", "n_channels"), [*itertools.product(NUMBERS, [1, 2, 3, 5]), ("bool", 1)])
+def test_arrays_of_any_numbers_are_seen_as_a_file_that_holds_them(tmp_path, dtype, n_channels):
+    values = np.random.default_rng(0).normal(5000, 900, (30, 40, n_channels))
+    values = values > 5000 if dtype == "bool" else (values % 256 if dtype == "uint8" else values).astype(dtype)
+    plain = values if n_channels > 1 else values[..., 0]
+    options = {"photometric": "rgb" if n_channels == 3 else "minisblack"}
+    options |= {"planarconfig": "contig"} if n_channels > 1 else {}
+    tifffile.imwrite(tmp_path / "a.tif", plain, **options)
+    expected = read_image(tmp_path / "a.tif")
+    assert len(np.unique(expected)) > (1 if dtype == "bool" else 100)
+    for given in (values, plain):
+        seen = image_of_array(given)
+        assert (seen.shape, seen.dtype) == ((30, 40, 3), np.uint8)
+        assert np.array_equal(seen, expected)
+
+
+def test_of_an_array_of_four_channels_the_first_three_are_colours():
+    values = np.random.default_rng(0).integers(0, 256, (30, 40, 4), dtype=np.uint8)
+    assert np.array_equal(image_of_array(values), values[..., :3])
