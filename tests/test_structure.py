@@ -304,6 +304,87 @@ def test_training_alone_imports_no_engine_of_several_processes():
     assert loaded_by("import src.training.run", "lightning_fabric", "tensorboard", "submitit") == []
 
 
+# Where a module is tested
+
+ELSEWHERE = {
+    "lcfcn/counting/dicom_codecs.py": "tests/lcfcn/counting/test_dicom_files.py",
+    "lcfcn/counting/raster.py": "tests/lcfcn/counting/test_image_files.py",
+    "lcfcn/counting/tiff_files.py": "tests/lcfcn/counting/test_image_files.py",
+    "lcfcn/launch.py": "tests/lcfcn/counting/test_journal.py",
+    "scripts/export.py": "tests/src/release/test_export.py",
+    "scripts/import_points.py": "tests/src/annotations/test_importing.py",
+    "scripts/local_slurm.py": "tests/src/experiments/test_jobs.py",
+    "src/annotations/cell_counter.py": "tests/src/annotations/test_further_formats.py",
+    "src/annotations/columns.py": "tests/src/annotations/test_tables.py",
+    "src/annotations/common.py": "tests/src/annotations/test_init.py",
+    "src/annotations/dotdotgoose.py": "tests/src/annotations/test_tables.py",
+    "src/annotations/image_metadata.py": "tests/src/annotations/test_image_names.py",
+    "src/annotations/image_sizes.py": "tests/src/annotations/test_orientation.py",
+    "src/annotations/imagej_results.py": "tests/src/annotations/test_imagej.py",
+    "src/annotations/jhu.py": "tests/src/annotations/test_further_formats.py",
+    "src/annotations/label_studio_images.py": "tests/src/annotations/test_label_studio.py",
+    "src/annotations/p2pnet.py": "tests/src/annotations/test_further_formats.py",
+    "src/annotations/qnrf.py": "tests/src/annotations/test_further_formats.py",
+    "src/annotations/qupath_tables.py": "tests/src/annotations/test_tables.py",
+    "src/annotations/unknown.py": "tests/src/annotations/test_init.py",
+    "src/annotations/via3.py": "tests/src/annotations/test_further_formats.py",
+    "src/annotations/yolo_lines.py": "tests/src/annotations/test_yolo.py",
+    "src/annotations/yolo_names.py": "tests/src/annotations/test_yolo.py",
+    "src/dashboard/lcfcn_haven/__init__.py": "tests/src/dashboard/lcfcn_haven/test_repairs.py",
+    "src/experiments/local_slurm.py": "tests/src/experiments/test_jobs.py",
+    "src/experiments/standings.py": "tests/src/experiments/test_jobs.py",
+    "src/readers/datadir.py": "tests/src/datasets/test_init.py",
+    "src/readers/errors.py": "tests/src/datasets/test_init.py",
+    "src/readers/matlab.py": "tests/src/datasets/test_shanghai.py",
+    "src/readers/numbers.py": "tests/src/annotations/test_tables.py",
+    "src/readers/tables.py": "tests/src/datasets/test_points.py",
+    "src/release/model_card.py": "tests/src/release/test_export.py",
+    "src/release/onnx_file.py": "tests/src/release/test_export.py",
+    "src/training/curves.py": "tests/test_trainval.py",
+}
+"""Modules that are tested through the door of another, as a reader's helpers and a script's work are."""
+ACROSS = {
+    "tests/src/annotations/test_broken_files.py",
+    "tests/src/annotations/test_further_formats.py",
+    "tests/src/annotations/test_image_names.py",
+    "tests/src/annotations/test_objects.py",
+    "tests/src/annotations/test_tables.py",
+    "tests/test_docs.py",
+    "tests/test_old_files.py",
+    "tests/test_packaging.py",
+    "tests/test_structure.py",
+}
+"""Tests of many modules at once."""
+
+
+def test_of(path):
+    """The file that mirrors a module: tests/lcfcn/test_blobs.py for lcfcn/blobs.py; of a package test_init.py."""
+    folder, _, name = f"tests/{path}".rpartition("/")
+    return f"{folder}/test_{'init.py' if name == '__init__.py' else name}"
+
+
+def has_code(path):
+    """Whether a file defines functions or classes; others hold texts and numbers, or pass names on."""
+    body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+    return any(isinstance(node, ast.FunctionDef | ast.ClassDef | ast.With) for node in body)
+
+
+def test_every_module_has_its_test_file_or_is_tested_elsewhere():
+    modules = [path for path in python_files("lcfcn", "src", "scripts") if has_code(path)]
+    missing = [path for path in modules if not (ROOT / test_of(path)).is_file() and path not in ELSEWHERE]
+    assert not missing, f"write {test_of(missing[0])}, or say in ELSEWHERE which file tests it"
+    for path, where in ELSEWHERE.items():
+        assert path in modules, f"{path} is gone"
+        assert (ROOT / where).is_file(), where
+        assert not (ROOT / test_of(path)).exists(), f"{path} has its own test file: take it out of ELSEWHERE"
+
+
+def test_every_test_file_mirrors_a_module_or_is_known_to_test_many():
+    tests = {path for path in python_files("tests") if "/test_" in path}
+    mirrors = {test_of(path) for path in ALL_FILES}
+    assert tests - mirrors == ACROSS
+
+
 LISTINGS = {"listdir", "scandir", "glob", "rglob", "iglob", "iterdir"}
 MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 

@@ -180,6 +180,7 @@ def test_the_settings_reach_sbatch_and_the_job_has_the_same_arguments(three, fak
     config["slurm_additional_parameters"] = {"reservation": "course"}
     monkeypatch.setitem(JOB_CONFIGS, "mine", config)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
     savedir = tmp_path / "runs" / experiment_id(three[1])
     options = ["-j", "slurm", "-jc", "mine", "-ei", savedir.name, "-nw", "3", "--precision", "bf16", "-d", "data"]
     code, _, err = call(capsys, "runs", *options)

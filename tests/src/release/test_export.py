@@ -14,8 +14,10 @@ from helpers_runs import N_VAL, mistake, write_experiment
 import lcfcn
 from lcfcn.blobs import get_blobs
 from lcfcn.counting import weight_files
+from lcfcn.counting.device import Device
 from lcfcn.counting.pixels import as_tensor
-from lcfcn.counting.weight_files import find_checkpoint
+from lcfcn.counting.trained_network import TrainedNetwork
+from lcfcn.counting.weight_files import find_checkpoint, load_checkpoint
 from lcfcn.decoding import Decoding
 from lcfcn.errors import UserError
 from lcfcn.files import load_plain_pickle
@@ -78,8 +80,10 @@ def load(path):
     return torch.load(path, weights_only=True)
 
 
-def load_trained(path):
-    return lcfcn.load(path, device="cpu").trained
+def load_trained(name):
+    """A network with the weights as they are in its file."""
+    path = find_checkpoint(name)
+    return TrainedNetwork.from_checkpoint(load_checkpoint(path), path, Device("cpu"))
 
 
 @pytest.fixture(scope="module")
