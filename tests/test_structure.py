@@ -357,7 +357,7 @@ ACROSS = {
 """Tests of many modules at once."""
 
 
-def test_of(path):
+def mirror_of(path):
     """The file that mirrors a module: tests/lcfcn/test_blobs.py for lcfcn/blobs.py; of a package test_init.py."""
     folder, _, name = f"tests/{path}".rpartition("/")
     return f"{folder}/test_{'init.py' if name == '__init__.py' else name}"
@@ -371,17 +371,17 @@ def has_code(path):
 
 def test_every_module_has_its_test_file_or_is_tested_elsewhere():
     modules = [path for path in python_files("lcfcn", "src", "scripts") if has_code(path)]
-    missing = [path for path in modules if not (ROOT / test_of(path)).is_file() and path not in ELSEWHERE]
-    assert not missing, f"write {test_of(missing[0])}, or say in ELSEWHERE which file tests it"
+    missing = [path for path in modules if not (ROOT / mirror_of(path)).is_file() and path not in ELSEWHERE]
+    assert not missing, f"write {mirror_of(missing[0])}, or say in ELSEWHERE which file tests it"
     for path, where in ELSEWHERE.items():
         assert path in modules, f"{path} is gone"
         assert (ROOT / where).is_file(), where
-        assert not (ROOT / test_of(path)).exists(), f"{path} has its own test file: take it out of ELSEWHERE"
+        assert not (ROOT / mirror_of(path)).exists(), f"{path} has its own test file: take it out of ELSEWHERE"
 
 
 def test_every_test_file_mirrors_a_module_or_is_known_to_test_many():
     tests = {path for path in python_files("tests") if "/test_" in path}
-    mirrors = {test_of(path) for path in ALL_FILES}
+    mirrors = {mirror_of(path) for path in ALL_FILES}
     assert tests - mirrors == ACROSS
 
 
