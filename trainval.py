@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lcfcn.cli import run_main
+from lcfcn.cli import STOPPED, print_last, run_main
 from lcfcn.launch import Launch
 from lcfcn.memory import keep_freed_memory
 from lcfcn.stopping import TIME_IS_UP, Stopped, StopRequest
@@ -54,7 +54,7 @@ def trainval(
         n_steps = exp_dict["max_epoch"] * len(batches)
         with processes.together():
             model = LCFCN(exp_dict, runtime, n_steps=n_steps, stop=stop, micro_batches=micro_batches)
-        run = Run(exp_dict, savedir, model, datasets["val"], tensorboard=tensorboard)
+        run = Run(exp_dict, savedir, model, datasets, tensorboard=tensorboard)
         while not run.is_over:
             batches.set_epoch(model.progress.epoch, first_batch=model.progress.step_in_epoch)
             try:
@@ -94,16 +94,16 @@ def run_experiments(args: argparse.Namespace, processes: "Processes") -> None:
     with processes.together():
         runtime = Runtime(args.device, args.precision, processes)
         folders.check_writable(args.savedir_base)
+        if processes.is_main:
+            folders.check_free(exp_list, args.savedir_base)
         prepared = [prepare(e, args.datadir, args.savedir_base, reset=bool(args.reset)) for e in exp_list]
         check_networks(exp_list, runtime)
     for number, (exp_dict, (chosen, datasets)) in enumerate(zip(exp_list, prepared, strict=True), start=1):
         savedir = args.savedir_base / folders.experiment_id(exp_dict)
-        with processes.together():
-            if processes.is_main:
-                folders.open_experiment(exp_dict, args.savedir_base, reset=bool(args.reset))
-        print(f"Experiment {number} of {len(exp_list)}: {savedir}\n{json.dumps(chosen)}", flush=True)
-        trainval(chosen, savedir, datasets, runtime, args.num_workers, args.tensorboard, args.micro_batches)
-        print(f"Done. Scores: {savedir / 'score_list.pkl'}  Pictures: {savedir / 'images'}", flush=True)
+        with processes.by_main(folders.held_experiment(exp_dict, args.savedir_base, reset=bool(args.reset))):
+            print(f"Experiment {number} of {len(exp_list)}: {savedir}\n{json.dumps(chosen)}", flush=True)
+            trainval(chosen, savedir, datasets, runtime, args.num_workers, args.tensorboard, args.micro_batches)
+            print(f"Done. Scores: {savedir / 'score_list.pkl'}  Pictures: {savedir / 'images'}", flush=True)
 
 
 def handle_jobs(args: argparse.Namespace, exp_list: list[dict]) -> None:
@@ -114,27 +114,38 @@ def handle_jobs(args: argparse.Namespace, exp_list: list[dict]) -> None:
     jobs.handle(args, exp_list, JOB_CONFIGS, entry="trainval:main")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return 0 if all is well, 2 after a user's mistake, 130 stopped, 140 when time is up."""
+def run_until_stopped(args: argparse.Namespace, processes: "Processes") -> int:
+    """Run or handle the experiments, and return the exit code: see `main`."""
+    from src.training.shortage import told_if_short
+
+    try:
+        with told_if_short(args.num_workers):
+            run_experiments(args, processes)
+    except Stopped as stopped:
+        print_last("Stopped after the current batch, and saved. The same command without -r 1 goes on from here.")
+        return 128 + TIME_IS_UP if stopped.number == TIME_IS_UP else STOPPED
+    except KeyboardInterrupt:
+        print_last("Stopped at once. The same command without -r 1 goes on from the last checkpoint.")
+        return STOPPED
+    return 0
+
+
+def connect_and_run(argv: list[str] | None) -> int:
+    """Read the command line, find the other processes, and run; return the exit code: see `main`."""
     if Launch.from_environment().world_size == 1:
         # Print an error in a group or key at once. Several processes do so below, so that only one of them prints.
-        code = run_main("trainval.py", lambda: find_experiments(parse_args(argv)) and None)
-        if code:
-            return code
+        find_experiments(parse_args(argv))
     from src.training.processes import Processes
 
     with Processes.connect() as processes:
         with processes.together(), processes.quiet():
             args = parse_args(argv)
-        try:
-            return run_main("trainval.py", lambda: run_experiments(args, processes))
-        except Stopped as stopped:
-            print("Stopped after the current batch, and saved. The same command without -r 1 goes on from here.")
-            if stopped.number == TIME_IS_UP:
-                return 128 + TIME_IS_UP
-        except KeyboardInterrupt:
-            print("Stopped at once. The same command without -r 1 goes on from the last checkpoint.")
-    return 130
+        return run_main("trainval.py", lambda: run_until_stopped(args, processes))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return 0 if all is well, 2 after a user's mistake, 130 stopped, 140 when time is up."""
+    return run_main("trainval.py", lambda: connect_and_run(argv))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, NoReturn
 from lcfcn import __version__
 from lcfcn.counting.defaults import CHECKPOINT_HELP, EXPORTS, MAX_PIXELS, PRECISIONS, TILE
 from lcfcn.errors import UserError, one_line, suggestion
+from lcfcn.names import printable
 
 if TYPE_CHECKING:
     from lcfcn.counting.folders import Outputs
     from lcfcn.counting.journal import Journal
 
-STOPPED = 130
+MISTAKE, STOPPED, CLOSED = 2, 130, 141
+"""Exit codes: a user's mistake, stopped by a signal, and, as shells have it, an output that nobody reads any more."""
 ALL_FRAMES = "all"
 """What `--frame` takes beside a number."""
 COUNT_EPILOG = """It prints the counts of each image and of all. With -o it writes counts.csv (image,class,count; a row
@@ -29,9 +32,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the mistake and exit with 2."""
+        message = one_line(ValueError(message))
         unknown = message.removeprefix("unrecognized arguments: ").split(" ")[0].partition("=")[0]
         hint = suggestion(unknown, self._all_options()) if message.startswith("unrecognized") else ""
-        self.exit(2, f"{self.prog}: error: {message}{hint}; see --help\n")
+        self.exit(MISTAKE, f"{self.prog}: error: {message}{hint}; see --help\n")
 
     def _all_options(self) -> list[str]:
         """Return its options and those of its commands, whose unknown options argparse reports here."""
@@ -41,15 +45,53 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_main(name: str, run: Callable[[], int | None]) -> int:
-    """Run a command line's work and return its exit code: what `run` returns, or 0, or 2 after a user's mistake.
+    """Run a command line's work and return its exit code: what `run` returns, or one of `MISTAKE`, `STOPPED`, `CLOSED`.
 
     `name` stands before the message, as argparse puts it before its own.
     """
+    _prepare_streams()
     try:
-        return run() or 0
+        code = run() or 0
     except UserError as error:
-        print(f"{name}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        code = _complain(name, f"error: {one_line(error)}", MISTAKE)
+    except KeyboardInterrupt:
+        code = _complain(name, "stopped", STOPPED)
+    except BrokenPipeError:
+        code = _complain(name, "stopped, since nobody reads the output any more", CLOSED)
+    return code if _flush() else code or CLOSED
+
+
+def _prepare_streams() -> None:
+    """Have names that are no text printed with escapes, and open what the caller has closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Otherwise the next file that is opened would get the place of the closed stream.
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_last(line: str, *, error: bool = False) -> None:
+    """Print a line unless nobody reads any more, as where the terminal was closed."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def _complain(name: str, what: str, code: int) -> int:
+    print_last(f"{name}: {what}", error=True)
+    return code
+
+
+def _flush() -> bool:
+    """Write out what was printed; return whether that was possible."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python would try again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def add_count_arguments(parser: argparse.ArgumentParser, *, needs_out: bool) -> None:
@@ -206,7 +248,7 @@ def _counts_text(name: str, counts: dict[str, int]) -> str:
     >>> _counts_text("a.jpg", {"person": 24})
     'a.jpg: 24 person'
     """
-    return f"{name}: " + ", ".join(f"{count} {label}" for label, count in counts.items())
+    return f"{printable(name)}: " + ", ".join(f"{count} {label}" for label, count in counts.items())
 
 
 def run_weights() -> None:

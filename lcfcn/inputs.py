@@ -7,12 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+LARGEST = 1e20
+"""A network whose output is larger has exploded. Sums of such numbers over an image would overflow in float32."""
+
 
 class NonFiniteError(ValueError):
-    """The network's output holds NaN or infinity.
+    """The network's output holds NaN, infinity, or numbers too large to compute with.
 
     Attributes
     ----------
+    name : str
+        What holds them: logits or probs.
     index : int
         Place of the first such image in the batch.
 
@@ -30,10 +35,19 @@ class NonFiniteError(ValueError):
 
     def __init__(self, name: str, index: int) -> None:
         super().__init__(
-            f"{name} of image {index} of the batch hold NaN or infinity; expected finite numbers: "
-            "lower the learning rate, or look for broken values in that image"
+            f"{name} of image {index} of the batch hold NaN, infinity or numbers beyond {LARGEST:g}; expected finite "
+            "numbers: lower the learning rate, or look for broken values in that image"
         )
+        self.name = name
         self.index = index
+
+    def __reduce__(self) -> tuple:
+        # Otherwise copies, and pickles from other processes, would be made from the message alone.
+        return type(self), (self.name, self.index), self.__dict__
+
+
+BARE_DTYPES = (torch.uint16, torch.uint32, torch.uint64)
+"""torch has them, and computes little with them."""
 
 
 class LossInputs(NamedTuple):
@@ -74,11 +88,11 @@ def to_batch(name: str, output: Tensor, points: Tensor, roi_mask: Tensor | None)
     Raises
     ------
     TypeError
-        If an argument is not a tensor.
+        If an argument is not a tensor, or is traced or transformed by torch.jit.trace or torch.func.
     ValueError
         If shapes, classes or devices do not fit.
     NonFiniteError
-        If the output holds NaN or infinity.
+        If the output holds NaN, infinity or numbers beyond `LARGEST`.
     """
     return start_batch(name, output, points, roi_mask)()
 
@@ -92,6 +106,7 @@ def start_batch(name: str, output: Tensor, points: Tensor, roi_mask: Tensor | No
     for key, value in {name: output, **masks}.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"{key} is a {type(value).__name__}; expected a tensor: pass torch.as_tensor({key})")
+        _check_plain(key, value)
     if output.ndim not in (3, 4) or not output.is_floating_point() or 0 in output.shape:
         raise ValueError(
             f"{name} have shape {tuple(output.shape)} and dtype {output.dtype}; expected a float tensor "
@@ -104,17 +119,50 @@ def start_batch(name: str, output: Tensor, points: Tensor, roi_mask: Tensor | No
 
     def finish() -> LossInputs:
         host, host_points, *host_roi = wait()
-        if not host.sum().isfinite():  # the sum of finite numbers may overflow, so look again
-            finite = host.isfinite().flatten(1).all(1)
-            if not finite.all():
-                raise NonFiniteError(name, int((~finite).nonzero()[0, 0]))
-        _check_classes(host_points, name, batch.shape[1])
-        shape = (len(batch), *batch.shape[-2:])
-        inside = host_roi[0].reshape(shape).numpy() != 0 if host_roi else np.ones(shape, dtype=bool)
         host = host if host.dtype == torch.float64 else host.float()
+        _check_finite(name, host)
+        shape = (len(batch), *batch.shape[-2:])
+        host_points = _whole(host_points)
+        _check_classes(host_points, name, batch.shape[1])
+        inside = _inside(host_roi[0]).reshape(shape).numpy() if host_roi else np.ones(shape, dtype=bool)
         return LossInputs(batch, host_points.reshape(shape).numpy(), inside, host)
 
     return finish
+
+
+def _check_plain(name: str, value: Tensor) -> None:
+    """Raise TypeError for a tensor that only stands for values: the pixels of the loss depend on the values."""
+    if torch.jit.is_tracing() or torch._C._functorch.is_functorch_wrapped_tensor(value):
+        raise TypeError(
+            f"{name}: traced or transformed values; expected a plain tensor, because the loss chooses its pixels by "
+            "their values: call it outside torch.jit.trace and torch.func, and take gradients by backward()"
+        )
+
+
+def _check_finite(name: str, host: Tensor) -> None:
+    low, high = host.aminmax()
+    if not -LARGEST <= low <= high <= LARGEST:  # NaN is in no order
+        finite = (host.abs() <= LARGEST).flatten(1).all(1)
+        raise NonFiniteError(name, int((~finite).nonzero()[0, 0]))
+
+
+def _whole(points: Tensor) -> Tensor:
+    """Return points in a dtype that torch and numpy can compute with; raise ValueError unless they are whole."""
+    if points.is_complex():
+        raise ValueError(f"points have dtype {points.dtype}; expected whole numbers, 0 or a class")
+    if not points.is_floating_point():
+        return points.to(torch.int64) if points.dtype in BARE_DTYPES else points
+    if points.isnan().any():
+        raise ValueError("points hold NaN; expected whole numbers, 0 or a class: look for broken values in the clicks")
+    if not (points == points.round()).all():
+        raise ValueError("points hold fractions; expected whole numbers, 0 or a class: pass clicks, not a density map")
+    return points.float() if points.dtype == torch.bfloat16 else points
+
+
+def _inside(roi_mask: Tensor) -> Tensor:
+    if roi_mask.is_floating_point() and roi_mask.isnan().any():
+        raise ValueError("roi_mask holds NaN; expected True or False: pass roi_mask > 0, or fix it")
+    return roi_mask != 0
 
 
 def _check_mask(name: str, mask: Tensor, output: Tensor, expected: tuple[int, int, int]) -> None:
@@ -135,8 +183,6 @@ def _check_mask(name: str, mask: Tensor, output: Tensor, expected: tuple[int, in
 def _check_classes(points: Tensor, name: str, n_channels: int) -> None:
     n_classes = max(n_channels - 1, 1)
     least, greatest = (value.item() for value in points.aminmax())
-    if points.is_floating_point() and not (points == points.round()).all():
-        raise ValueError("points hold fractions; expected whole numbers, 0 or a class: pass clicks, not a density map")
     if not 0 <= least <= greatest <= n_classes:
         raise ValueError(
             f"points hold the values {least} to {greatest}; expected 0 for nothing and 1 to {n_classes} "

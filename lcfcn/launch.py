@@ -6,7 +6,29 @@ import sys
 import time
 from dataclasses import dataclass
 
+from lcfcn.errors import UserError
 from lcfcn.stopping import StopRequest
+
+TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+SRUN = ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID")
+"""Where the number of processes, the rank and the rank on this machine stand."""
+
+
+def starter(by_torchrun: bool) -> str:
+    """Return the name of the command that starts several processes."""
+    return "torchrun" if by_torchrun else "srun"
+
+
+def whole_number(name: str, because_of: str) -> int:
+    """Return the whole number from 0 in a variable of the environment; raise `UserError` if there is none."""
+    text = os.environ.get(name)
+    if text is None or not (text.isascii() and text.isdigit() and len(text) < 10):
+        found = "not set" if text is None else repr(text[:40])
+        raise UserError(
+            f"{name} is {found}, though {because_of} is {os.environ.get(because_of, 'not set')[:40]}; expected a whole "
+            f"number: start the command by {starter(because_of == TORCHRUN[0])}, or unset {because_of}"
+        )
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -32,13 +54,25 @@ class Launch:
 
     @classmethod
     def from_environment(cls) -> "Launch":
-        """Read what torchrun or srun has set; one process where neither has."""
+        """Read what torchrun or srun has set; one process where neither has.
+
+        Raises
+        ------
+        UserError
+            If there is a number of processes, but not which of them this is.
+        """
         by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
         # SLURM_NTASKS is there too for the one process that a batch script starts by itself.
-        names = ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID")
-        names = ("WORLD_SIZE", "RANK", "LOCAL_RANK") if by_torchrun else names
-        size, rank, local_rank = (int(os.environ.get(name, default)) for name, default in zip(names, (1, 0, 0)))  # noqa: B905
-        return cls(size, rank, local_rank, by_torchrun) if size > 1 else cls()
+        size_name, *others = TORCHRUN if by_torchrun else SRUN
+        if os.environ.get(size_name, "1") == "1":
+            return cls()
+        size, *ranks = (whole_number(name, size_name) for name in (size_name, *others))
+        if size < 1 or max(ranks) >= size:
+            raise UserError(
+                f"{size_name} is {size} and {', '.join(others)} are {', '.join(map(str, ranks))}; expected ranks from "
+                f"0 and below {size}: start the command by {starter(by_torchrun)}, or unset {size_name}"
+            )
+        return cls(size, *ranks, by_torchrun) if size > 1 else cls()
 
     def device(self, name: str) -> str:
         """Return the `--device` of this process: among several that share a machine, a GPU of its own."""

@@ -4,14 +4,18 @@ import signal
 
 
 def _signals() -> tuple[int, ...]:
-    """Ctrl-C and SIGTERM everywhere, and SIGUSR2 where the system has it (Windows has not)."""
-    names = ("SIGINT", "SIGTERM", "SIGUSR2")
+    """Ctrl-C and SIGTERM everywhere, SIGHUP and SIGUSR2 where the system has them (Windows has not)."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2")
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
 STOP_SIGNALS = _signals()
 TIME_IS_UP = getattr(signal, "SIGUSR2", None)
 """SLURM sends it shortly before a job's time ends."""
+HANG_UP = getattr(signal, "SIGHUP", None)
+"""A terminal that is closed sends it, often twice. `nohup` has it ignored."""
+HURRYING = (signal.SIGINT, signal.SIGTERM)
+"""A second one of these stops at once."""
 
 
 class Stopped(Exception):  # noqa: N818 - a request, no error
@@ -31,7 +35,8 @@ class Stopped(Exception):  # noqa: N818 - a request, no error
 class StopRequest:
     """A context in which signals ask the run to stop after the work in hand.
 
-    A second Ctrl-C or SIGTERM stops at once. SIGUSR2 asks only once: SLURM itself ends what takes too long.
+    A second Ctrl-C or SIGTERM stops at once. SIGUSR2 and SIGHUP only ask: SLURM itself ends what takes too long, and a
+    closed terminal may send SIGHUP twice. SIGHUP stays ignored where `nohup` has it ignored.
 
     Parameters
     ----------
@@ -45,7 +50,8 @@ class StopRequest:
         self.signal: int | None = None
 
     def __enter__(self) -> "StopRequest":
-        self._before = {number: signal.signal(number, self._ask) for number in STOP_SIGNALS}
+        heeded = [n for n in STOP_SIGNALS if n != HANG_UP or signal.getsignal(n) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._ask) for number in heeded}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,7 +59,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _ask(self, number: int, _: object) -> None:
-        if self.signal is not None and self.alone and TIME_IS_UP not in (self.signal, number):
+        if self.alone and self.signal in HURRYING and number in HURRYING:
             raise KeyboardInterrupt
         self.signal = number
 

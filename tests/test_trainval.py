@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -339,3 +340,30 @@ def test_full_size_groups_build_and_their_data_is_asked_for():
             with torch.device("meta"):
                 network = build_network(exp_dict["model"]["base"], pretrained=None, **options)
             assert sum(p.numel() for p in network.parameters()) > 130e6
+
+
+def test_hanging_up_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeypatch):
+    assert train(tmp_path / "whole") == 0
+    with monkeypatch.context() as patch:
+        stop_at(5, signal.SIGHUP, patch)
+        assert train(tmp_path / "cut") == 130
+    state = checkpoints.load_run(only_savedir(tmp_path / "cut") / checkpoints.LAST)
+    assert state["progress"]["step_in_epoch"] == 2
+    assert train(tmp_path / "cut") == 0
+    assert same(outcome(tmp_path / "whole"), outcome(tmp_path / "cut"))
+
+
+def test_a_closed_terminal_leaves_a_checkpoint(tmp_path):
+    ours, theirs = pty.openpty()
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    command = ["-e", "demo", "-sb", str(tmp_path), "--device", "cpu", "--set", *SMALL, "max_epoch=500"]
+    set_terminal = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    run = f"{set_terminal}import sys, trainval; sys.exit(trainval.main({command!r}))"
+    process = subprocess.Popen([sys.executable, "-c", run], cwd=Path(trainval.__file__).parent, **ends)
+    os.close(theirs)
+    seen = b""
+    while b"epoch   1" not in seen:
+        seen += os.read(ours, 1000)
+    os.close(ours)
+    assert process.wait(timeout=120) == 130
+    assert checkpoints.load_run(only_savedir(tmp_path) / checkpoints.LAST)["score_list"]

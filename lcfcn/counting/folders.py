@@ -1,7 +1,7 @@
 """Count on many image files: tables, overlays and files for annotation tools."""
 
-import csv
 import io
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +19,8 @@ from lcfcn.counting.image_files import image_size, read_image
 from lcfcn.counting.journal import Journal, stat_of
 from lcfcn.counting.result import COUNTS, COUNTS_HEADER, POINTS, POINTS_HEADER, Result
 from lcfcn.errors import UserError, one_line
-from lcfcn.files import make_folder, write_bytes, write_whole
+from lcfcn.files import make_folder, write_bytes, write_csv, write_whole
+from lcfcn.names import file_name, printable
 from lcfcn.stopping import Stopped
 
 FAILED, FAILED_HEADER = "failed.csv", ("image", "reason")
@@ -104,7 +105,7 @@ class Outputs:
         """Note an image that failed, and print the reason."""
         self.n_failed += 1
         reason = one_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"
-        tqdm.write(f"{self.program}: {name}: {reason}", file=sys.stderr)
+        tqdm.write(f"{self.program}: {printable(name)}: {reason}", file=sys.stderr)
         if self.journal is not None:
             self.journal.add({"image": name, "stat": stat_of(self.files[name]), "failed": reason})
 
@@ -133,7 +134,7 @@ class Outputs:
         if self.draws:
             result.save_overlay(self.out)
         if "geojson" in self.exports:
-            _write_text(self.out / "geojson" / f"{name}.geojson", qupath_geojson(points))
+            _write_text(self.out / "geojson" / file_name(name, ".geojson"), qupath_geojson(points))
         if "labelme" in self.exports:
             target = self.out / "labelme" / self._labelme_names[name]
             image = Path(os.path.relpath(self.files[name], os.path.abspath(target.parent))).as_posix()
@@ -191,8 +192,9 @@ def labelme_names(names: Iterable[str]) -> dict[str, Path]:
     chosen: dict[str, Path] = {}
     taken: set[Path] = set()
     for name in names:
-        file = Path(name).with_suffix(".json")  # labelme --output looks for it under this name
-        chosen[name] = Path(f"{name}.json") if file in taken else file
+        # labelme --output looks for it under this name.
+        file = Path(file_name(str(Path(name).with_suffix("")), ".json"))
+        chosen[name] = Path(file_name(name, ".json")) if file in taken else file
         taken.add(chosen[name])
     return chosen
 
@@ -205,9 +207,7 @@ def _write_text(target: Path, data: bytes) -> None:
 def _write_rows(file: BinaryIO, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
     r"""Write a table in UTF-8. A name that is no text is written with its bytes as ``\udcXX``."""
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    write_csv(text, itertools.chain([header], rows))
     text.flush()
     text.detach()
 

@@ -11,6 +11,7 @@ from lcfcn.counting.settings import OLD_NAMES, CountingSettings, check_decoding,
 from lcfcn.counting.trained_network import not_finite
 from lcfcn.decoding import Decoding
 from lcfcn.errors import UserError, one_line
+from lcfcn.names import fault_of_class
 
 WAYS_OUT = "write it again with scripts/export.py --onnx"
 
@@ -78,6 +79,8 @@ def _read_metadata(about: dict[str, str], path: Path) -> tuple[list[str], Counti
         check_decoding({key: value for key, value in decoding._asdict().items() if np.isfinite(value)})
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError(f"class_names is {names}")
+        for name in filter(fault_of_class, names):
+            raise ValueError(f"the class {name[:80]!r} {fault_of_class(name)}")
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} does not say how it counts ({one_line(error)[:120]}): {WAYS_OUT}") from None
     base, transform = about.get("base", "unknown"), about.get("transform", "none")

@@ -14,7 +14,8 @@ from PIL import Image
 from lcfcn.counting import drawing
 from lcfcn.counting.pixels import zoom_factors
 from lcfcn.errors import UserError
-from lcfcn.files import csv_text, make_folder, write_bytes
+from lcfcn.files import csv_cell, csv_text, make_folder, write_bytes
+from lcfcn.names import file_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,13 +120,13 @@ class Result:
         others = {name: _read_rows(folder / name, header) for name, header, _ in tables}
         make_folder(folder)
         for name, header, rows in tables:
-            kept = [row for row in others[name] if row[0] != self.name]
+            kept = [row for row in others[name] if row[0] != csv_cell(self.name)]
             write_table(folder / name, header, [*kept, *rows])
         self.save_overlay(folder)
 
     def save_overlay(self, out: Path) -> None:
         """Write overlays/NAME.png into a folder."""
-        target = out / OVERLAYS / f"{self.name}.png"
+        target = out / OVERLAYS / file_name(self.name, ".png")
         make_folder(target.parent)
         drawing.save_png(target, np.asarray(self.overlay()))
 

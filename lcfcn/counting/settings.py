@@ -21,6 +21,11 @@ OLD_NAMES = {
 TRANSFORMS = {"rgb_normalize": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "none": ((0, 0, 0), (1, 1, 1))}
 """Mean and standard deviation of the normalisation, by name: ImageNet's, or none."""
 
+MOST_CLASSES = 1000
+"""The greatest possible `model.n_classes`."""
+DECODING_RANGES = {"threshold": (-1e6, 1e6), "depth": (0, 1e6), "smoothing": (0, 1e3)}
+"""The least and the greatest value of each field of a decoding, in logits and, for `smoothing`, in pixels."""
+
 
 @dataclass(frozen=True)
 class CountingSettings:
@@ -95,8 +100,8 @@ def _section(exp_dict: dict, name: str, path: Path) -> dict:
 def check_model(model: dict) -> None:
     """Raise `UserError` unless the entries of `model` have possible values."""
     n_classes = model.get("n_classes")
-    if not is_whole(n_classes, at_least=1):
-        raise UserError(f"model.n_classes is {n_classes!r}; expected a whole number of 1 or more")
+    if not is_whole(n_classes, at_least=1, at_most=MOST_CLASSES):
+        raise UserError(f"model.n_classes is {n_classes!r}; expected a whole number from 1 to {MOST_CLASSES}")
     for key, types, expected in (
         ("base", (str,), "a name"),
         ("pretrained", (str, type(None)), "'imagenet', a path or None"),
@@ -126,10 +131,11 @@ def check_decoding(decoding: object) -> None:
         if key not in Decoding._fields:
             known = ", ".join(Decoding._fields)
             raise UserError(f"decoding has the unknown {key}{suggestion(key, Decoding._fields)}; known are {known}")
-        least = -math.inf if key == "threshold" else 0
-        if not is_number(value) or not least <= value < math.inf:
-            expected = "a number" if key == "threshold" else "a number from 0"
-            raise UserError(f"decoding.{key} is {value!r}; expected {expected}, or leave it out")
+        least, most = DECODING_RANGES[key]
+        if not is_number(value) or not least <= value <= most:
+            raise UserError(
+                f"decoding.{key} is {value!r}; expected a number from {least:g} to {most:g}, or leave it out"
+            )
 
 
 def check_flip_test(flip_test: object) -> None:
@@ -143,6 +149,6 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def is_whole(value: object, at_least: int) -> bool:
-    """Whether a value from a configuration is a whole number, and no less than that."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+def is_whole(value: object, at_least: int, at_most: float = math.inf) -> bool:
+    """Whether a value from a configuration is a whole number between these."""
+    return isinstance(value, int) and not isinstance(value, bool) and at_least <= value <= at_most

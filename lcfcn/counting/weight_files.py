@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lcfcn.errors import UserError, suggestion
 from lcfcn.files import load_tensors
+from lcfcn.names import fault_of_class
 
 LAST, BEST = "model.pth", "model_best.pth"
 """The checkpoints in an experiment's folder: the last one, and the one of the best validation score."""
@@ -46,7 +47,7 @@ def find_checkpoint(path: str | Path) -> Path:
     path = Path(path)
     if os.path.isdir(path):
         for name in (BEST, LAST):
-            if os.path.isfile(path / name):
+            if os.path.lexists(path / name):  # a link to a lost file is told when it is read
                 return path / name
         raise UserError(
             f"{path} holds no {BEST} and no {LAST}; expected a checkpoint or the folder of an experiment: check -c"
@@ -103,6 +104,8 @@ def class_names(checkpoint: dict, path: Path, n_classes: int) -> list[str] | Non
     """
     names = checkpoint.get("class_names")
     is_list = isinstance(names, list) and len(names) == n_classes and all(isinstance(name, str) for name in names)
+    for name in filter(fault_of_class, names if is_list else ()):
+        raise UserError(f"{path}: the class {name[:80]!r} {fault_of_class(name)}: pass a checkpoint that you trust")
     if names is not None and not is_list:
         raise UserError(
             f"{path} has the class_names {str(names)[:80]!r}; expected a name for each class of its network, "

@@ -1,5 +1,6 @@
 """Trunks of timm (PyTorch Image Models). timm is imported only when one of them is built."""
 
+import glob
 from types import ModuleType
 
 import torch.nn.functional as F  # noqa: N812
@@ -20,14 +21,22 @@ def _timm() -> ModuleType:
 def make_trunk(name: str) -> nn.Module:
     """Return a trunk with random weights whose maps come from fine to coarse; raise `ModelError` if timm has none."""
     timm = _timm()
+    if name not in (*timm.list_models(), *timm.list_models(pretrained=True)):
+        # timm would take "hf-hub:..." and "local-dir:..." too. A file of weights must not reach out to other places.
+        raise _no_trunk(name, "it lists no such model")
     try:
         return timm.create_model(name, features_only=True, pretrained=False)
     except (RuntimeError, AttributeError, TypeError, ValueError, AssertionError, OSError) as error:
-        near = ", ".join(timm.list_models(f"{name.split('_')[0]}*")[:8])
-        raise ModelError(
-            f"timm has no trunk {name!r} that gives maps ({one_line(error)[:200]}): choose another"
-            + (f", such as {near}" if near else "")
-        ) from None
+        raise _no_trunk(name, one_line(error)[:200]) from None
+
+
+def _no_trunk(name: str, reason: str) -> ModelError:
+    """Return the error for a name that is no trunk, with some names that are near."""
+    near = ", ".join(_timm().list_models(f"{glob.escape(name.split('_')[0])}*")[:8])
+    return ModelError(
+        f"timm has no trunk {name[:80]!r} that gives maps ({reason}): choose another"
+        + (f", such as {near}" if near else "")
+    )
 
 
 def trunk_channels(name: str, trunk: nn.Module, used_strides: tuple[int, ...]) -> dict[int, int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lcfcn.errors import UserError, suggestion
+from lcfcn.files import require_regular
 from src.annotations import (
     cell_counter,
     coco,
@@ -73,6 +74,7 @@ def recognise(path: Path, name: str | None = None) -> ModuleType:
     """
     if not os.path.exists(path):
         raise AnnotationError(f"there is no {path}; expected a file or folder of annotations: check the path")
+    require_regular(path, AnnotationError)
     if name is not None:
         return _named(name)
     fitting = [module for module in FORMATS if module.recognises(path)]

@@ -33,6 +33,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from lcfcn.errors import UserError
+from lcfcn.files import require_regular
 from src.annotations.shapes import Place
 from src.readers.tables import first_row, read_rows
 
@@ -201,6 +202,7 @@ def check_amount(number: int, path: Path) -> None:
 
 def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file; raise `AnnotationError` if it is too large or cannot be read."""
+    require_regular(path, AnnotationError)
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

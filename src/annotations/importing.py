@@ -9,6 +9,7 @@ from types import ModuleType
 
 from lcfcn.counting.drawing import save_png
 from lcfcn.errors import UserError
+from lcfcn.names import fault_of_class, is_formula
 from src.annotations import read_annotations
 from src.annotations.base import NOTHING_SAID, AnnotationError, Clicks, Options
 from src.annotations.contact_sheet import contact_sheet
@@ -104,6 +105,7 @@ def read_source(
 ) -> Imported:
     """Read and check everything, and write nothing; see `import_annotations`."""
     source_format, clicks_list = read_annotations(source, image_root, options)
+    _check_names(clicks_list)
     folder = _image_folder(source, image_root, output, source_format)
     known_frame = getattr(source_format, "FRAME", None)
     matched, n_turned = upright(match(clicks_list, folder), asked=options.orientation, known=known_frame, source=source)
@@ -149,6 +151,19 @@ def _image_folder(source: Path, image_root: Path | None, output: Path, source_fo
     replaced = {parent for parent in parents if parent.resolve().is_relative_to(output.resolve())}
     without = {file for file in folder.files if is_annotation(file) or file.parent in replaced}
     return ImageFolder(root, without) if without else folder
+
+
+def _check_names(clicks_list: list[Clicks]) -> None:
+    """Raise `AnnotationError` for the first name that tables cannot hold."""
+    for clicks in clicks_list:
+        if is_formula(clicks.image):
+            raise AnnotationError(
+                f"the image {clicks.image[:80]!r} has the name of a formula, which a spreadsheet would run: rename it"
+            )
+        for name in {click.class_name for click in clicks.xy}:
+            fault = fault_of_class(name)
+            if fault:
+                raise AnnotationError(f"the class {name[:80]!r} of {clicks.image[:80]!r} {fault}: rename it")
 
 
 def _check_classes(wanted: Sequence[str] | None, clicks_list: Sequence[Clicks]) -> None:

@@ -1,7 +1,10 @@
 """Which images train, which validate and which test: drawn at random, or read from a file."""
 
+import json
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,15 @@ from lcfcn.errors import UserError
 from src.annotations.base import read_table
 from src.annotations.matching import ImageFolder
 from src.readers.layout import SPLITS, SPLITS_HEADER
+
+SECONDS = 30
+"""How long the regex of `--group-by` may take."""
+SEARCH = """
+import json, re, sys
+regex, names = json.load(sys.stdin)
+found = [re.search(regex, name) for name in names]
+print(json.dumps([f and ((f.group(1) if f.re.groups else f.group()) or "") for f in found]))
+"""
 
 
 @dataclass(frozen=True)
@@ -52,23 +64,40 @@ class Splitting:
         """
         if self.file is not None:
             return read_splits(self.file, folder, set(names))
-        groups = {name: _group_of(name, self.group_by) for name in names}
+        groups = dict(zip(names, names if self.group_by is None else groups_of(names, self.group_by), strict=True))
         return draw_splits(groups, val=self.val, test=self.test, seed=self.seed)
 
 
-def _group_of(name: str, regex: str | None) -> str:
-    """Return the text that an image's name shares with its group; without a regex the name itself."""
-    if regex is None:
-        return name
+def groups_of(names: Sequence[str], regex: str) -> list[str]:
+    """Return for each name the text that it shares with its group: what the regex, or its first group, matches.
+
+    Raises
+    ------
+    UserError
+        If the regex is none, does not match each name, or does not come to an end: some need ages for one name.
+    """
     try:
-        found = re.search(regex, name)
-    except re.error as error:
+        re.compile(regex)
+    except (re.error, OverflowError, RecursionError) as error:
         raise UserError(f"--group-by {regex!r} is not a regular expression ({error}): fix it") from None
-    if found is None:
+    # A search cannot be broken off, and a process can.
+    command = [sys.executable, "-I", "-c", SEARCH]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps([regex, list(names)]), capture_output=True, text=True, check=True, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"--group-by {regex!r} has not come to an end on {len(names)} names in {SECONDS} s; expected a simpler "
+            "one: write it without a repeat inside a repeat, such as (a+)+"
+        ) from None
+    groups = json.loads(done.stdout)
+    if None in groups:
+        name = names[groups.index(None)]
         raise UserError(
             f"--group-by {regex!r} does not match {name!r}; expected it to match the name of each image: fix it"
         )
-    return (found.group(1) if found.re.groups else found.group()) or ""
+    return groups
 
 
 def read_splits(path: Path, folder: ImageFolder, annotated: Collection[str]) -> dict[str, str]:

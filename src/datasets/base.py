@@ -1,7 +1,9 @@
 """The base of all data sets: they turn files of any format into the same sample."""
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,9 @@ from lcfcn.counting.settings import check_transform, check_zoom, is_number, is_w
 from src.datasets.transforms import AUGMENTATIONS, augment_jointly
 from src.readers.datadir import check_datadir
 from src.readers.errors import DataError
+
+MOST_SCALE, MOST_CROP = 100, 32_768
+"""The greatest factor by which an image is scaled, or by whose inverse, and the greatest side of a crop."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,19 @@ class PointDataset(Dataset):
         meta = {"index": index, "name": self.names[index], "path": str(self.paths[index]), "size": record.roi.shape}
         return self._sample(image, point_list, labels, roi, meta)
 
+    def clicks(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows and columns (n, 2) of one image's clicks, and their labels (n,), as the files have them.
+
+        A data set replaces it where the image need not be decoded for that.
+        """
+        record = self.read(index)
+        return record.point_list, record.labels
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """A fingerprint of the clicks of each image, by the image's name. The order of the clicks does not count."""
+        return {name: _fingerprint(*self.clicks(index)) for index, name in enumerate(self.names)}
+
     def count(self, index: int) -> int:
         """Return the number of clicks inside the region of one image, before augmentation."""
         return len(self.prepared(index).labels)
@@ -221,12 +239,17 @@ class PointDataset(Dataset):
         }
 
 
+def _fingerprint(point_list: np.ndarray, labels: np.ndarray) -> str:
+    table = np.column_stack([np.reshape(point_list, (-1, 2)), labels]).astype("<f8")
+    return hashlib.blake2b(table[np.lexsort(table.T)].tobytes(), digest_size=8).hexdigest()
+
+
 def _check_augment(augment: dict) -> None:
     if not isinstance(augment, dict) or set(augment) - set(AUGMENTATIONS):
         raise DataError(f"dataset.augment is {augment!r}; expected a dict of {', '.join(AUGMENTATIONS)}")
     checks = {
-        "scale": (_is_range, "[low, high] with 0 < low <= high"),
-        "crop": (lambda side: is_whole(side, at_least=1), "a side in pixels, 1 or more"),
+        "scale": (_is_range, f"[low, high] with {1 / MOST_SCALE} <= low <= high <= {MOST_SCALE}"),
+        "crop": (lambda side: is_whole(side, 1, MOST_CROP), f"a side in pixels, 1 to {MOST_CROP}"),
         "hflip": (lambda flip: isinstance(flip, bool), "true or false"),
         "vflip": (lambda flip: isinstance(flip, bool), "true or false"),
         "jitter": (lambda strength: is_number(strength) and 0 <= strength <= 1, "a number from 0 to 1"),
@@ -239,7 +262,7 @@ def _check_augment(augment: dict) -> None:
 
 def _is_range(value: object) -> bool:
     pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value))
-    return pair and 0 < value[0] <= value[1] < np.inf
+    return pair and 1 / MOST_SCALE <= value[0] <= value[1] <= MOST_SCALE
 
 
 def _mixed_seed(*numbers: int) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lcfcn.counting.image_files import image_size, read_image
+from lcfcn.names import fault_of_class
 from src.datasets.base import PointDataset, Record, require_files
 from src.readers.errors import DataError
 from src.readers.layout import IMAGES, POINTS, SIZE, SPLIT_LIST, SPLITS
@@ -71,9 +72,12 @@ class Points(PointDataset):
     def read(self, index: int) -> Record:
         """Read an image with its clicks."""
         image = read_image(self.paths[index])
-        clicks = self._clicks(index)
-        inside = np.ones(image.shape[:2], dtype=bool)
-        return Record(image, self._point_list[clicks], self._labels[clicks], inside)
+        return Record(image, *self.clicks(index), np.ones(image.shape[:2], dtype=bool))
+
+    def clicks(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the clicks of one image from the table."""
+        rows = self._clicks(index)
+        return self._point_list[rows], self._labels[rows]
 
     def count(self, index: int) -> int:
         """Return the number of clicks of one image, without decoding it: all clicks were found inside."""
@@ -142,6 +146,11 @@ def _check_points(points: pd.DataFrame, path: Path, splits: pd.DataFrame) -> Non
 
 def _class_names(classes: object, points: pd.DataFrame, path: Path) -> list[str]:
     """Return the names that `dataset.classes` gives, or the names in the table."""
+    for name in points["class"].cat.categories:
+        fault = fault_of_class(name)
+        if fault:
+            row = int((points["class"] == name).to_numpy().argmax())
+            raise DataError(f"{_place(path, row)}: the class {name[:80]!r} {fault}: rename it")
     if classes is None:
         if points.empty:
             raise DataError(f"{path} has no click, so its classes are unknown: name them in dataset.classes")
@@ -149,6 +158,8 @@ def _class_names(classes: object, points: pd.DataFrame, path: Path) -> list[str]
     is_list = isinstance(classes, list | tuple) and all(isinstance(name, str) and name for name in classes)
     if not is_list or not classes or len(set(classes)) != len(classes):
         raise DataError(f"dataset.classes is {classes!r}; expected a list of different names, such as ['cell']")
+    for name in filter(fault_of_class, classes):
+        raise DataError(f"dataset.classes: {name[:80]!r} {fault_of_class(name)}: rename it")
     row = first_outside(points["class"], classes)
     if row is not None:
         raise DataError(

@@ -55,8 +55,12 @@ class Shanghai(PointDataset):
     def read(self, index: int) -> Record:
         """Read an image and the heads annotated in it."""
         image = read_image(self.paths[index])
+        return Record(image, *self.clicks(index), np.ones(image.shape[:2], dtype=bool))
+
+    def clicks(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the heads of one image, without decoding it."""
         xy = read_heads(_truth_of(self.paths[index]))
-        return Record(image, xy[:, ::-1], np.ones(len(xy), dtype=int), np.ones(image.shape[:2], dtype=bool))
+        return xy[:, ::-1], np.ones(len(xy), dtype=int)
 
     def count(self, index: int) -> int:
         """Return the number of heads of one image, without decoding it. A head outside the image counts too."""

@@ -13,7 +13,9 @@ from src.datasets.base import PointDataset, Record
 from src.readers.errors import DataError
 from src.readers.layout import SPLITS
 
-MIN_SIDE = 48
+MIN_SIDE, MOST_SIDE = 48, 10_000
+MOST = 1_000_000
+"""The greatest number of images, and the greatest seed."""
 MAX_OBJECTS = 30
 MAX_HIDDEN = 0.3
 """An object is hidden by at most this share of its pixels."""
@@ -71,8 +73,9 @@ class Synthetic(PointDataset):
         least = {"image_size": MIN_SIDE, "n_train": 1, "n_val": 1, "n_test": 1, "min_objects": 1, "seed": 0}
         values = (image_size, n_train, n_val, n_test, min_objects, seed)
         for (name, at_least), value in zip(least.items(), values, strict=True):
-            if not is_whole(value, at_least):
-                raise DataError(f"dataset.{name} is {value!r}; expected a whole number of {at_least} or more")
+            most = MOST_SIDE if name == "image_size" else MOST
+            if not is_whole(value, at_least, most):
+                raise DataError(f"dataset.{name} is {value!r}; expected a whole number from {at_least} to {most}")
         if not is_whole(max_objects, min_objects) or max_objects > MAX_OBJECTS:
             raise DataError(
                 f"dataset.max_objects is {max_objects!r}; expected a whole number from min_objects, {min_objects}, "

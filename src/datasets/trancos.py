@@ -60,6 +60,11 @@ class Trancos(PointDataset):
             )
         return Record(image, pixels + 0.5, np.ones(len(pixels), dtype=int), roi)
 
+    def clicks(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cars of one image from the text beside it, which `read` compares with the dots."""
+        pixels = np.reshape(_read_coordinates(_beside(self.paths[index])[2]), (-1, 2))
+        return pixels + 0.5, np.ones(len(pixels), dtype=int)
+
     def count(self, index: int) -> int:
         """Return the number of clicks inside the region of one image, without decoding the image."""
         pixels, roi = _read_truth(self.paths[index])
@@ -92,19 +97,24 @@ def _read_truth(image: Path) -> tuple[np.ndarray, np.ndarray]:
     return pixels, mask["BW"].astype(bool)
 
 
-def _check_coordinates(text_path: Path, dots_path: Path, pixels: np.ndarray) -> None:
-    """Raise `DataError` unless the text lists the same pixels. Its x and y count from 1."""
+def _read_coordinates(text_path: Path) -> list[tuple[int, int]]:
+    """Return row and column of each car in a text, sorted. Its x and y count from 1."""
     try:
         values = [
             [float(value) for value in line.split()]
             for line in text_path.read_text(encoding="utf-8").splitlines()
             if line.strip()
         ]
-        listed = sorted((int(np.floor(y)) - 1, int(np.floor(x)) - 1) for x, y in values)
+        return sorted((int(np.floor(y)) - 1, int(np.floor(x)) - 1) for x, y in values)
     except (ValueError, OverflowError):  # words, not two in a line, no text at all, infinity
         raise DataError(
             f"{text_path} cannot be read; expected x and y of a car on each line: download it again"
         ) from None
+
+
+def _check_coordinates(text_path: Path, dots_path: Path, pixels: np.ndarray) -> None:
+    """Raise `DataError` unless the text lists the same pixels."""
+    listed = _read_coordinates(text_path)
     if listed != [tuple(pixel) for pixel in pixels.tolist()]:
         raise DataError(
             f"{text_path} lists {len(listed)} cars, and {dots_path.name} has {len(pixels)} dots, or other places; "

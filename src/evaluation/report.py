@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from lcfcn.counting import drawing
 from lcfcn.files import csv_text, make_folder, markdown_rows, write_bytes, write_whole
+from lcfcn.names import file_name
 from src.datasets.base import PointDataset
 from src.evaluation.pairing import ScoredImage
 from src.evaluation.reach import SIGMAS, name_of
@@ -143,5 +144,5 @@ def _write_worst(folder: Path, split: str, worst: Sequence[ScoredImage], dataset
             drawing.marked(picture, image.true_points, drawing.TRUE_COLOUR, captions[0]),
             drawing.marked(picture, image.pred_points, drawing.PREDICTED_COLOUR, captions[1]),
         ]
-        name = f"{split}_{rank:02d}_{Path(image.name).stem[:100]}.png"
+        name = file_name(f"{split}_{rank:02d}_{Path(image.name).stem}", ".png", longest=120)
         drawing.save_png(folder / name, np.concatenate(sides, axis=1))

@@ -6,6 +6,8 @@ from pathlib import Path
 from lcfcn.cli import Parser
 from lcfcn.counting.defaults import PRECISIONS
 
+MOST_WORKERS = 1000
+
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
@@ -49,8 +51,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "-jc", "--job_config", metavar="NAME", help="the settings of the jobs, from job_configs.py (default: the first)"
     )
     args = parser.parse_args(argv)
-    if args.num_workers < 0:
-        parser.error(f"-nw is {args.num_workers}; expected 0 or more")
+    if not 0 <= args.num_workers <= MOST_WORKERS:
+        parser.error(f"-nw is {args.num_workers}; expected 0 to {MOST_WORKERS}")
     if args.micro_batches is not None and args.micro_batches < 1:
         parser.error(f"--micro_batches is {args.micro_batches}; expected 1 or more")
     return args

@@ -1,11 +1,21 @@
 """Find experiments by group or id, and make their folders as Haven does."""
 
+import contextlib
+import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from lcfcn.errors import UserError, suggestion
-from src.experiments.haven import haven_chk, haven_utils, haven_wizard
+from lcfcn.files import remove_leftovers
+from src.experiments import lock
+from src.experiments.haven import haven_utils, haven_wizard
 from src.experiments.schema import check_exp_dict, override
+
+BACKUPS = "deleted"
+"""Haven's name of the folder, beside the experiments, that keeps what `-r 1` puts aside."""
+LONGEST = 128
+"""No path below an experiment's folder has more bytes."""
 
 
 def find_experiments(
@@ -61,7 +71,14 @@ def _read_experiment(savedir_base: Path, exp_id: str) -> dict:
 
 
 def check_writable(savedir_base: Path) -> None:
-    """Raise `UserError` if nothing can be written under a folder that may not exist yet."""
+    """Raise `UserError` if nothing can be written under a folder that may not exist yet, or its path is too long."""
+    limit = _longest_path() - LONGEST - len("/") - len(experiment_id({}))
+    length = len(os.fsencode(savedir_base))
+    if length > limit:
+        raise UserError(
+            f"-sb is a path of {length} bytes; expected {limit} at the most, so that all files of an experiment fit "
+            "below it: choose a shorter one"
+        )
     folder = os.path.abspath(savedir_base)
     while not os.path.lexists(folder):
         folder = os.path.dirname(folder)
@@ -71,17 +88,64 @@ def check_writable(savedir_base: Path) -> None:
         )
 
 
+def _longest_path() -> int:
+    """Return how many bytes a path may have."""
+    try:
+        return os.pathconf("/", "PC_PATH_MAX") - 1
+    except (AttributeError, OSError, ValueError):  # Windows
+        return 259
+
+
+def check_free(exp_list: list[dict], savedir_base: Path) -> None:
+    """Raise `UserError` if another run works on one of the experiments."""
+    for exp_dict in exp_list:
+        lock.check_free(savedir_base / experiment_id(exp_dict))
+
+
+@contextlib.contextmanager
+def held_experiment(exp_dict: dict, savedir_base: Path, *, reset: bool) -> Iterator[Path]:
+    """Open an experiment as `open_experiment` does, and let no other run into its folder meanwhile."""
+    savedir = open_experiment(exp_dict, savedir_base, reset=reset)
+    with lock.locked(savedir) as is_held:
+        if is_held:
+            remove_leftovers(savedir)
+            remove_leftovers(savedir / "images")
+        yield savedir
+
+
 def open_experiment(exp_dict: dict, savedir_base: Path, reset: bool) -> Path:
-    """Make the experiment's folder as Haven does. With `reset`, first move an earlier one to `deleted/`."""
+    """Make the experiment's folder as Haven does. With `reset`, first move an earlier one away: see `back_up`.
+
+    Raises
+    ------
+    UserError
+        If that fails, or another run works on the experiment.
+    """
     savedir = savedir_base / experiment_id(exp_dict)
     try:
-        if reset and os.path.exists(savedir):
-            haven_chk.delete_and_backup_experiment(str(savedir))
+        if reset and os.path.lexists(savedir):
+            print(f"The earlier run is kept in {back_up(savedir)}", flush=True)
         return Path(haven_wizard.create_experiment(exp_dict, str(savedir_base), reset=False, verbose=False))
     except OSError as error:
         raise UserError(f"{savedir} cannot be made ({error.strerror or error}): choose another -sb") from None
 
 
+def back_up(savedir: Path) -> Path:
+    """Move an experiment's folder to `deleted/`, and return where it is now.
+
+    It keeps its name. A backup that is there already stays, and the next one gets the number 2, and so on.
+    """
+    folder = savedir.parent / BACKUPS
+    folder.mkdir(exist_ok=True)
+    names = itertools.chain([savedir.name], (f"{savedir.name}_{number}" for number in itertools.count(2)))
+    with lock.locked(savedir) if savedir.is_dir() else contextlib.nullcontext():
+        target = next(folder / name for name in names if not os.path.lexists(folder / name))
+        return savedir.rename(target)
+
+
 def experiment_id(exp_dict: dict) -> str:
     """Return Haven's hash of an experiment as it was written. It is the name of its folder."""
-    return haven_utils.hash_dict(exp_dict)
+    try:
+        return haven_utils.hash_dict(exp_dict)
+    except (TypeError, ValueError) as error:  # such as a list of dicts and others
+        raise UserError(f"the experiment cannot get an id ({error}): write it with plainer values") from None

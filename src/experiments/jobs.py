@@ -20,6 +20,7 @@ from submitit.helpers import Checkpointable
 from lcfcn.errors import UserError
 from lcfcn.files import write_bytes
 from lcfcn.stopping import TIME_IS_UP
+from src.experiments import lock
 from src.experiments.folders import check_writable, experiment_id, open_experiment
 from src.experiments.prepare import check_networks, prepare
 from src.experiments.standings import DONE, JOB_DICT, Standing, find_standings, job_name, read_job_id, slurm
@@ -83,12 +84,15 @@ def to_submit(standings: list[Standing], reset: bool) -> list[Standing]:
     Raises
     ------
     UserError
-        If an experiment that would be reset waits or runs.
+        If an experiment that would be reset waits or runs, or a run outside SLURM works on one that would be submitted.
     """
     for standing in standings:
         if reset and standing.is_alive:
             raise UserError(f"{standing.savedir} is in use by job {standing.job_id}: -j cancel it before -r 1")
-    return [standing for standing in standings if not standing.is_alive and (reset or standing.state != DONE)]
+    wanted = [standing for standing in standings if not standing.is_alive and (reset or standing.state != DONE)]
+    for standing in wanted:
+        lock.check_free(standing.savedir)
+    return wanted
 
 
 def submit(standing: Standing, args: argparse.Namespace, config: dict, entry: str) -> str:
@@ -117,8 +121,7 @@ def submit(standing: Standing, args: argparse.Namespace, config: dict, entry: st
         with contextlib.redirect_stderr(io.StringIO()):  # the exception holds what sbatch prints
             job_id = make_executor(config, savedir).submit(ExperimentJob(entry, argv)).job_id
     except (FailedJobError, FailedSubmissionError) as error:
-        if missing:
-            shutil.rmtree(missing[-1])
+        _remove_made(missing)
         reason = " ".join(str(error).split())
         raise UserError(f"sbatch does not take the job ({reason}): check it in job_configs.py") from None
     _write_for_haven(savedir, job_id, argv)
@@ -138,6 +141,15 @@ def command_line(args: argparse.Namespace, exp_id: str) -> list[str]:
             values = value if isinstance(value, list) else [] if value is True else [value]
             argv += [f"--{key}", *map(str, values)]
     return argv
+
+
+def _remove_made(folders: list[Path]) -> None:
+    """Remove an experiment's folder that was made for a job, and those of its parents that nobody else uses."""
+    if folders:
+        shutil.rmtree(folders[0])
+    for parent in folders[1:]:
+        with contextlib.suppress(OSError):
+            parent.rmdir()
 
 
 def _write_for_haven(savedir: Path, job_id: str, argv: list[str]) -> None:

@@ -1,11 +1,9 @@
 """Check everything that experiments need before anything is written."""
 
 import json
-import os
 from functools import partial
 from pathlib import Path
 
-from lcfcn.counting.weight_files import LAST
 from lcfcn.errors import UserError
 from src.datasets import open_split
 from src.datasets.base import PointDataset
@@ -13,7 +11,8 @@ from src.experiments import recipe
 from src.experiments.folders import experiment_id
 from src.experiments.schema import with_defaults
 from src.models import LCFCN
-from src.training.checkpoints import load_run
+from src.training.checkpoints import last_of, load_run
+from src.training.data_changes import check_unchanged, describe
 from src.training.runtime import Runtime
 
 
@@ -51,10 +50,20 @@ def prepare(
             f"model.n_classes is {n_classes} and the data has {datasets['train'].n_classes} classes: "
             f"--set model.n_classes={datasets['train'].n_classes}"
         )
-    last = savedir_base / experiment_id(exp_dict) / LAST
-    if os.path.exists(last) and not reset:
-        recipe.check_same(chosen, with_defaults(load_run(last)["exp_dict"]), last.parent)
+    if not reset:
+        _check_resumable(savedir_base / experiment_id(exp_dict), chosen, datasets)
     return chosen, datasets
+
+
+def _check_resumable(savedir: Path, chosen: dict, datasets: dict[str, PointDataset]) -> None:
+    """Raise `UserError` if a run cannot go on from its last checkpoint; print how its data has changed meanwhile."""
+    last = last_of(savedir)
+    if last is None:
+        return
+    checkpoint = load_run(last)
+    for change in check_unchanged(checkpoint, describe(datasets), savedir):
+        print(f"Changed since the run stopped, {change}. It goes on with the data of now.", flush=True)
+    recipe.check_same(chosen, with_defaults(checkpoint["exp_dict"]), savedir)
 
 
 def check_networks(exp_list: list[dict], runtime: Runtime) -> None:

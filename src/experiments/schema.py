@@ -39,6 +39,8 @@ AUTO = "auto"
 """The value of a setting that `src.experiments.recipe` chooses from the training images."""
 VALIDATION = "validation"
 """The value of `decoding` that lets the validation images choose it."""
+MOST, MOST_REPEATS, MOST_LR, MOST_NUMBER = 1_000_000, 10_000, 1000, 1e15
+"""The greatest possible sizes of batches and trainings, learning rate, and any other number."""
 BATCH = "batch"
 """The value of `loss.divide_by_points` that divides losses by the mean number of clicks of the whole batch."""
 NUMBERS = {
@@ -69,7 +71,7 @@ def with_defaults(exp_dict: dict) -> dict:
 
 def check_exp_dict(exp_dict: dict) -> None:
     """Raise `UserError` if an experiment lacks a setting, or has an unknown one or an impossible value."""
-    _check_plain(exp_dict)
+    _check_plain("the experiment", exp_dict)
     twice = [f"{old} and {new}" for old, new in OLD_NAMES.items() if old in exp_dict and new in exp_dict]
     if twice:
         raise UserError(f"the experiment has both {twice[0]}, which are one setting: leave the first one out")
@@ -87,6 +89,7 @@ def check_exp_dict(exp_dict: dict) -> None:
     _check_optional_sections(exp_dict)
     _check_numbers(exp_dict)
     check_flip_test(exp_dict["flip_test"])
+    _check_sizes("the experiment", exp_dict)
 
 
 def _check_optional_sections(exp_dict: dict) -> None:
@@ -104,27 +107,46 @@ def _check_optional_sections(exp_dict: dict) -> None:
 def _check_numbers(exp_dict: dict) -> None:
     for key in ("batch_size", "max_epoch", "repeats", "patience"):
         value, other = exp_dict[key], {"repeats": AUTO, "patience": None}.get(key, 1)
-        if value != other and not is_whole(value, at_least=1):
-            raise UserError(f"{key} is {value!r}; expected a whole number of 1 or more")
+        most = MOST_REPEATS if key == "repeats" else MOST
+        if value != other and not is_whole(value, 1, most):
+            raise UserError(f"{key} is {value!r}; expected a whole number from 1 to {most}")
     for key, (most, expected) in NUMBERS.items():
         value = exp_dict[key]
         if not is_number(value) or not 0 <= value <= most or value == math.inf:
             raise UserError(f"{key} is {value!r}; expected {expected}")
     if not isinstance(exp_dict["seed"], int) or not 0 <= exp_dict["seed"] < 2**32:
         raise UserError(f"seed is {exp_dict['seed']!r}; expected a whole number from 0 to {2**32 - 1}")
-    if not isinstance(exp_dict["lr"], int | float) or not 0 < exp_dict["lr"] < math.inf:
-        raise UserError(f"lr is {exp_dict['lr']!r}; expected a number above 0, such as 1e-4")
+    if not is_number(exp_dict["lr"]) or not 0 < exp_dict["lr"] <= MOST_LR:
+        raise UserError(f"lr is {exp_dict['lr']!r}; expected a number above 0, such as 1e-4, and at most {MOST_LR}")
 
 
-def _check_plain(value: object) -> None:
-    """Raise `UserError` for values that exp_dict.json cannot hold. A checkpoint may hold a tensor, for instance."""
-    if isinstance(value, dict | list | tuple):
-        for inner in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
-            _check_plain(inner)
-    elif not isinstance(value, str | int | float | NoneType):
-        raise UserError(
-            f"the experiment holds a {type(value).__name__}; expected texts, numbers, lists and dicts: remove it"
-        )
+def _check_plain(where: str, value: object) -> None:
+    """Raise `UserError` for what exp_dict.json or Haven's hash cannot hold. A checkpoint may hold a tensor."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str) or "." in key:
+                raise UserError(f"{where} has the key {str(key)[:80]!r}; expected a name without a dot: rename it")
+            _check_plain(where, key)
+            _check_plain(key, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_plain(where, inner)
+    elif isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise UserError(
+                f"{where} holds the text {value[:80]!a}, which is no Unicode; expected UTF-8: rename what it names"
+            )
+    elif not isinstance(value, int | float | NoneType):
+        raise UserError(f"{where} holds a {type(value).__name__}; expected texts, numbers, lists and dicts: remove it")
+
+
+def _check_sizes(where: str, value: object) -> None:
+    """Raise `UserError` for numbers that no setting needs, and that computations overflow with."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else ((where, inner) for inner in value):
+            _check_sizes(key, inner)
+    elif is_number(value) and not -MOST_NUMBER <= value <= MOST_NUMBER:
+        raise UserError(f"{where} is {str(value)[:40]}; expected a number from {-MOST_NUMBER:g} to {MOST_NUMBER:g}")
 
 
 def _check_loss(loss: dict) -> None:
@@ -156,7 +178,8 @@ def override(exp_dict: dict, assignments: list[str]) -> dict:
     """Return a copy of an experiment with entries replaced by `KEY=VALUE` strings.
 
     Keys are dotted, and values are Python literals. A value that is not a literal is a string, so paths need no quotes.
-    A setting that an experiment has under its old name keeps that name, so that the hash stays that of old runs.
+    A tuple becomes a list. A setting that an experiment has under its old name keeps that name, so that the hash stays
+    that of old runs.
 
     Raises
     ------
@@ -194,9 +217,16 @@ def _as_written(name: str, exp_dict: dict) -> str:
 
 def _literal(text: str) -> object:
     try:
-        return ast.literal_eval(text)
+        return _with_lists(ast.literal_eval(text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
+
+
+def _with_lists(value: object) -> object:
+    """Return a value with a list for each tuple, as exp_dict.json has it."""
+    if isinstance(value, dict):
+        return {key: _with_lists(inner) for key, inner in value.items()}
+    return [_with_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _unknown_key(key: str, exp_dict: dict) -> UserError:

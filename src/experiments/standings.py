@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcfcn.errors import UserError
-from lcfcn.files import load_plain_pickle
 from src.experiments.folders import experiment_id
 from src.training import checkpoints
 
@@ -60,7 +59,7 @@ def find_standings(exp_list: list[dict], savedir_base: Path) -> list[Standing]:
     for exp_dict, savedir in zip(exp_list, savedirs, strict=True):
         known = read_job_id(savedir)
         job_id, state = jobs.get(job_name(savedir), (known, ENDED if known else NEVER))
-        scores = load_plain_pickle(savedir / checkpoints.SCORES) or []
+        scores = checkpoints.read_scores(savedir / checkpoints.SCORES)
         is_over = len(scores) >= exp_dict["max_epoch"] or checkpoints.stopped_early(scores)
         if not _is_alive(state) and is_over:
             state = DONE

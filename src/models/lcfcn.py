@@ -1,5 +1,6 @@
 """LCFCN: a network, trained with the LCFCN loss, that counts the blobs of its output."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -28,8 +29,8 @@ from src.models import validation
 from src.models.objectives import LcfcnObjective, Objective
 from src.models.snapshots import draw_snapshots
 from src.training.micro_batches import MicroBatches
-from src.training.optimizers import make_average, make_optimizer, make_schedule
-from src.training.progress import Progress
+from src.training.optimizers import check_planned, make_average, make_optimizer, make_schedule
+from src.training.progress import Progress, Unminded
 from src.training.runtime import Runtime
 
 
@@ -286,7 +287,7 @@ class LCFCN:
         notice = announce_compiling(LOSS if name == "train" else DECODING)
         with (
             notice if self.runtime.processes.is_main else nullcontext(),
-            tqdm(batches, desc=name, leave=False, **options) as bar,
+            tqdm(batches, desc=name, leave=False, file=Unminded(sys.stderr), **options) as bar,
         ):
             yield bar
 
@@ -335,10 +336,13 @@ class LCFCN:
                 self.opt.load_state_dict(state["opt"])
             if "random" in state:
                 self._take_up_run(state)
+        except UserError:
+            raise
         except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise does_not_fit(error) from None
 
     def _take_up_run(self, state: dict) -> None:
+        check_planned(self.schedule, state["schedule"])
         self.schedule.load_state_dict(state["schedule"])
         self.progress = Progress.from_state(state["progress"])
         if self.ema:

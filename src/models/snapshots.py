@@ -18,7 +18,11 @@ from lcfcn.counting.drawing import (
 )
 from lcfcn.counting.pixels import denormalize
 from lcfcn.counting.trained_network import TrainedNetwork
+from lcfcn.names import file_name
 from src.datasets.batch import image_names
+
+LONGEST = 100
+"""So many bytes may the name of a picture have, so that it fits into any folder of an experiment."""
 
 
 def draw_snapshots(trained: TrainedNetwork, batches: Iterable[dict], savedir: Path) -> list[Path]:
@@ -31,7 +35,8 @@ def draw_snapshots(trained: TrainedNetwork, batches: Iterable[dict], savedir: Pa
             image = denormalize(batch["images"][n], trained.settings.transform)
             heat = probs[n, 0] if probs.shape[1] == 1 else 1 - probs[n, 0]
             sheet = result_sheet(image, meta["point_list"].numpy(), blobs[n], heat)
-            files.append(Path(savedir) / f"{meta['index']:05d}_{Path(meta['name']).stem}.png")
+            name = f"{meta['index']:05d}_{Path(meta['name']).stem}"
+            files.append(Path(savedir) / file_name(name, ".png", longest=LONGEST))
             save_png(files[-1], sheet)
     return files
 

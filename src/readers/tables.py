@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from lcfcn.errors import UserError, one_line
+from lcfcn.files import require_regular
 
 SEPARATORS = ",;\t|"
 EXCEL_LINE = re.compile('"?sep=.?"?,*;*', re.IGNORECASE)
@@ -246,6 +247,7 @@ def _expected(kind: str, text: str) -> str:
 
 def _records(path: Path, error_class: type[UserError]) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of each row, the header first. Blank lines are skipped, as in pandas."""
+    require_regular(path, error_class)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
         try:

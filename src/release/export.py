@@ -13,10 +13,10 @@ from lcfcn.counting.settings import with_new_names
 from lcfcn.counting.trained_network import TrainedNetwork
 from lcfcn.counting.weight_files import class_names, default_names, find_checkpoint, load_checkpoint
 from lcfcn.errors import UserError
-from lcfcn.files import load_plain_pickle, make_folder, write_bytes
+from lcfcn.files import make_folder, write_bytes
 from src.experiments.schema import VALIDATION
 from src.release import model_card, onnx_file
-from src.training.checkpoints import SCORES, epoch_of, experiment_of
+from src.training.checkpoints import SCORES, epoch_of, experiment_of, is_scores, read_scores
 
 NO_SCORES = ("val_seconds", "val_score")
 """Entries of a row that are named as validation scores are, but are the time, and the MAE once more."""
@@ -113,8 +113,9 @@ def _halved(name: str, value: Tensor) -> Tensor:
 
 def _scores(checkpoint: dict, path: Path, epoch: int | None) -> dict[str, float]:
     """Return the validation scores of a checkpoint's epoch, from the experiment's table beside it or from itself."""
-    rows = load_plain_pickle(path.with_name(SCORES)) or []
-    row = next((row for row in rows if row["epoch"] == epoch), checkpoint.get("scores") or {})
+    rows = read_scores(path.with_name(SCORES))
+    own = checkpoint.get("scores") or {}
+    row = next((row for row in rows if row["epoch"] == epoch), own if is_scores(own) else {})
     return {key: value for key, value in row.items() if key.startswith("val_") and key not in NO_SCORES}
 
 

@@ -1,14 +1,15 @@
 """Save and load checkpoints. From the last one a run goes on as if it had never stopped; the best one predicts."""
 
 import math
+import os
 from pathlib import Path
 
 import torch
 
-from lcfcn.counting.settings import CountingSettings, with_new_names
+from lcfcn.counting.settings import CountingSettings, is_number, with_new_names
 from lcfcn.counting.weight_files import BEST, LAST, load_checkpoint
 from lcfcn.errors import UserError
-from lcfcn.files import save_pickle, write_whole
+from lcfcn.files import load_plain_pickle, save_pickle, write_whole
 from src.experiments.schema import check_exp_dict, with_defaults
 from src.training.progress import Progress
 
@@ -20,6 +21,25 @@ RUN = {
 OLD_SCORES = {"train_bumps": "train_heatmap"}
 """The scores that had other names before version 0.2."""
 SCORES, BEST_SCORES = "score_list.pkl", "score_list_best.pkl"
+ROW = ("epoch", "val_mae", "val_score")
+"""What each row of scores has, beside other scores."""
+
+
+def last_of(savedir: Path) -> Path | None:
+    """Return the checkpoint that a run resumes from; None if there is none.
+
+    Raises
+    ------
+    UserError
+        If it is a link to a file that is not there. Otherwise the run would start again without a word.
+    """
+    path = savedir / LAST
+    if os.path.lexists(path) and not os.path.exists(path):
+        raise UserError(
+            f"{path} is a link to {os.readlink(path)}, which is not there: bring that file back, as by mounting its "
+            "disk, or start again with -r 1"
+        )
+    return path if os.path.exists(path) else None
 
 
 def load_run(path: Path) -> dict:
@@ -31,6 +51,7 @@ def load_run(path: Path) -> dict:
             f"{path} holds no {', '.join(missing)}; expected a {LAST} that a run wrote: restore it, or start again "
             "with -r 1, or use a network alone with --set model.pretrained=PATH"
         )
+    check_scores(checkpoint["score_list"], path)
     rows = [_with_new_names(row) for row in checkpoint["score_list"]]
     return {**checkpoint, "score_list": rows, "exp_dict": with_new_names(checkpoint["exp_dict"])}
 
@@ -49,6 +70,29 @@ def _with_progress(checkpoint: dict) -> dict:
 
 def _with_new_names(scores: dict) -> dict:
     return {OLD_SCORES.get(name, name): value for name, value in scores.items()}
+
+
+def read_scores(path: Path) -> list[dict]:
+    """Return the rows of scores in a file, none if there is no file; raise `UserError` if they are damaged."""
+    return check_scores(load_plain_pickle(path) or [], path)
+
+
+def check_scores(rows: object, path: Path) -> list[dict]:
+    """Return rows of scores from a file; raise `UserError` unless each is a dict of numbers with all of `ROW`."""
+    rows = rows if isinstance(rows, list) else [rows]
+    damaged = [row for row in rows if not (is_scores(row) and all(is_number(row.get(name)) for name in ROW))]
+    if damaged:
+        raise UserError(
+            f"{path} has the row of scores {str(damaged[0])[:80]}; expected a dict of numbers with {', '.join(ROW)}: "
+            "restore the file, or start again with -r 1, which keeps a backup"
+        )
+    return rows
+
+
+def is_scores(row: object) -> bool:
+    """Whether a value from a file is a dict of names to numbers."""
+    is_dict = isinstance(row, dict) and all(isinstance(name, str) for name in row)
+    return is_dict and all(isinstance(value, int | float) for value in row.values())
 
 
 def epoch_of(checkpoint: dict) -> int | None:

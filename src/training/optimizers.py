@@ -64,6 +64,17 @@ def make_schedule(exp_dict: dict, opt: torch.optim.Optimizer, n_steps: int) -> l
         raise UserError(f"schedule {name!r} refuses {options} ({error}): fix those values") from None
 
 
+def check_planned(schedule: lr_scheduler.LRScheduler, state: dict) -> None:
+    """Raise `UserError` if a schedule's state was planned for another number of steps, as with other images."""
+    for name in ("total_steps", "T_max", "total_iters"):
+        planned, before = getattr(schedule, name, None), state.get(name)
+        if planned is not None and before is not None and planned != before:
+            raise UserError(
+                f"the run was planned for {before} steps, and the training images now make it {planned}; expected the "
+                "images that it began with: give -d those, or start it again with -r 1"
+            )
+
+
 def make_average(network: torch.nn.Module, decay: float) -> AveragedModel:
     """Return a running average of a network's weights and of batch norm's statistics, to be updated after each step.
 

@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from lcfcn.errors import UserError
-from lcfcn.launch import Launch
+from lcfcn.launch import SRUN, TORCHRUN, Launch, whole_number
 from lcfcn.stopping import Stopped
 from src.datasets.batch import pad
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = timedelta(minutes=10)
 """How long a process waits for another one that does not answer. One that has ended is noticed at once."""
+NEEDED = {True: ("MASTER_PORT",), False: ("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_NODEID", "SLURM_NNODES")}
+"""What Fabric reads besides of what torchrun (True) or srun (False) has set."""
 CRASH, MISTAKE, SIGNALLED = 1, 2, 128
 """Exit codes. A run that a signal stopped exits with the last one plus the signal's number."""
 
@@ -140,6 +142,15 @@ class Processes:
         if error is not None:
             raise error
 
+    @contextlib.contextmanager
+    def by_main(self, context: contextlib.AbstractContextManager) -> Iterator[None]:
+        """Enter a context in the first process alone; the others wait until it is entered."""
+        with contextlib.ExitStack() as stack:
+            with self.together():
+                if self.is_main:
+                    stack.enter_context(context)
+            yield
+
     def check_alike(self, numbers: Sequence[int], mistake: str) -> None:
         """Raise `UserError` with the message `mistake` unless all processes have the same numbers."""
         if self.world_size > 1:
@@ -223,6 +234,8 @@ def _connect(size: int, by_torchrun: bool) -> "Fabric":
     from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
     from lightning_fabric.strategies import DDPStrategy
 
+    for name in NEEDED[by_torchrun]:
+        whole_number(name, (TORCHRUN if by_torchrun else SRUN)[0])
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # without its greeting
     # Fabric needs a variable that srun sets only with --ntasks-per-node, and compares it with `devices`.
     n_here = size if by_torchrun else int(os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(size)))
@@ -235,7 +248,7 @@ def _connect(size: int, by_torchrun: bool) -> "Fabric":
     fabric = Fabric(
         accelerator="cpu",
         devices=n_here,
-        num_nodes=1 if by_torchrun else int(os.environ["SLURM_NNODES"]),
+        num_nodes=1 if by_torchrun else whole_number("SLURM_NNODES", SRUN[0]),
         strategy=strategy,
         plugins=[TorchElasticEnvironment() if by_torchrun else SLURMEnvironment()],
     )

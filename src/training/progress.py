@@ -1,6 +1,23 @@
-"""How far a run is, and the running sums of its current epoch."""
+"""How far a run is, the running sums of its current epoch, and a stream for its progress bars."""
 
+import contextlib
 from dataclasses import asdict, dataclass, field
+
+from tqdm.utils import ObjectWrapper
+
+
+class Unminded(ObjectWrapper):
+    """A stream for progress bars whose reader may go: that must not end a training."""
+
+    def write(self, text: str) -> None:
+        """Write, or not."""
+        with contextlib.suppress(OSError):
+            self._wrapped.write(text)
+
+    def flush(self) -> None:
+        """Flush, or not."""
+        with contextlib.suppress(OSError):
+            self._wrapped.flush()
 
 
 @dataclass

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from lcfcn.counting.weight_files import LAST
 from src.datasets import collate
 from src.datasets.base import PointDataset
 from src.models import LCFCN
 from src.training import checkpoints
+from src.training.data_changes import DATA, describe
 
 N_PICTURES = 3
 
@@ -22,8 +22,8 @@ class Run:
     savedir : Path
         Its folder.
     model : LCFCN
-    val_set : PointDataset
-        Its first images are drawn after each best epoch.
+    datasets : dict of PointDataset
+        By split. The first images of `val` are drawn after each best epoch.
     tensorboard : bool
         Whether to write the scores for TensorBoard too.
 
@@ -34,13 +34,20 @@ class Run:
     """
 
     def __init__(
-        self, exp_dict: dict, savedir: Path, model: LCFCN, val_set: PointDataset, *, tensorboard: bool = False
+        self,
+        exp_dict: dict,
+        savedir: Path,
+        model: LCFCN,
+        datasets: dict[str, PointDataset],
+        *,
+        tensorboard: bool = False,
     ) -> None:
         self.exp_dict = exp_dict
         self.savedir = savedir
         self.model = model
         self.processes = model.runtime.processes
-        self.class_names = val_set.class_names
+        val_set = datasets["val"]
+        self.about_data = {"class_names": val_set.class_names, DATA: describe(datasets)}
         self.score_list: list[dict] = []
         with self.processes.together():
             self._pictured = [collate([val_set[i]]) for i in range(min(N_PICTURES, len(val_set)))]
@@ -58,8 +65,8 @@ class Run:
 
     def _resume(self) -> None:
         """Restore the last checkpoint, if there is one."""
-        path = self.savedir / LAST
-        if not path.exists():
+        path = checkpoints.last_of(self.savedir)
+        if path is None:
             return
         state = checkpoints.load_run(path)
         self.model.load_state_dict(state)
@@ -81,7 +88,7 @@ class Run:
         self._save(checkpoints.save_last)
 
     def _save(self, write: Callable[..., object]) -> None:
-        state = {**self.model.get_state_dict(), "class_names": self.class_names}
+        state = {**self.model.get_state_dict(), **self.about_data}
         with self.processes.together():
             if self.processes.is_main:
                 write(self.savedir, state, self.score_list, self.model.with_decoding(self.exp_dict))

@@ -6,11 +6,13 @@ import torch
 
 from lcfcn.errors import UserError
 from lcfcn.files import (
+    TEMPORARY,
     csv_text,
     load_plain_pickle,
     load_tensors,
     make_folder,
     markdown_rows,
+    remove_leftovers,
     save_pickle,
     write_bytes,
     write_whole,
@@ -34,9 +36,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
 
 
 def test_what_a_killed_run_left_does_not_matter(tmp_path):
-    (tmp_path / "file.tmp").write_bytes(b"left by a run that was killed")
+    (tmp_path / TEMPORARY.format("1234")).write_bytes(b"left by a run that was killed")
+    (tmp_path / "file.tmp").write_bytes(b"of somebody else")
     write_bytes(tmp_path / "file", b"new")
-    assert [(p.name, p.read_bytes()) for p in sorted(tmp_path.iterdir())] == [("file", b"new")]
+    remove_leftovers(tmp_path)
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found == {"file": b"new", "file.tmp": b"of somebody else"}
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
@@ -68,10 +73,12 @@ def test_plain_values_are_read_and_nothing_is_run(tmp_path, monkeypatch):
     save_pickle(path, rows)
     assert load_plain_pickle(path) == rows
     path.write_bytes(pickle.dumps(Evil()))
-    assert load_plain_pickle(path) is None
+    with pytest.raises(UserError, match=r"scores.pkl names 'posix.mkdir', which reading it would run; expected"):
+        load_plain_pickle(path)
     assert not (tmp_path / "made").exists()
     path.write_bytes(pickle.dumps(rows)[:-5])
-    assert load_plain_pickle(path) is None
+    with pytest.raises(UserError, match=r"scores.pkl is damaged \(.+\): remove it"):
+        load_plain_pickle(path)
     assert load_plain_pickle(tmp_path / "none") is None
 
 
@@ -87,3 +94,24 @@ def test_tensors_that_cannot_be_read_are_told_with_the_way_out(tmp_path):
     with pytest.raises(OwnError, match=r"b.pth cannot be read \(.*\): fetch it") as error:
         load_tensors(tmp_path / "b.pth", "fetch it", OwnError)
     assert "\n" not in str(error.value)
+
+
+def test_two_writers_of_one_file_never_share_a_temporary_one(tmp_path):
+    path = tmp_path / "file"
+
+    def write_while_another_does(file):
+        file.write(b"outer")
+        write_whole(path, lambda inner: inner.write(b"inner"))
+        assert path.read_bytes() == b"inner"
+
+    write_whole(path, write_while_another_does)
+    assert path.read_bytes() == b"outer"
+    assert [file.name for file in sorted(tmp_path.iterdir())] == ["file"]
+    (tmp_path / "other").write_bytes(b"")
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_file_with_the_longest_name_is_written(tmp_path):
+    path = tmp_path / ("x" * 255)
+    write_whole(path, lambda file: file.write(b"whole"))
+    assert path.read_bytes() == b"whole"

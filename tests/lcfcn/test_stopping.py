@@ -46,3 +46,31 @@ def test_handlers_come_back_also_after_an_error():
         assert all(signal.getsignal(number) != handler for number, handler in before.items())
         raise ZeroDivisionError
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [signal.SIGHUP, signal.SIGHUP],
+        [signal.SIGHUP, signal.SIGTERM],
+        [signal.SIGTERM, signal.SIGHUP],
+    ],
+)
+def test_a_terminal_that_closes_asks_and_does_not_hurry(numbers):
+    before = signal.getsignal(signal.SIGHUP)
+    with StopRequest() as stop:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+        with pytest.raises(Stopped):
+            stop.check()
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
+def test_nohup_is_heeded():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            stop.check()
+    finally:
+        signal.signal(signal.SIGHUP, before)

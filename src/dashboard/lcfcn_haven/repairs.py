@@ -5,6 +5,7 @@ loads, what stands after it changes the module that has loaded.
 """
 
 import functools
+import io
 import json
 import os
 import pickle
@@ -18,7 +19,7 @@ from datetime import datetime
 from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -50,10 +51,52 @@ def _version(haven: ModuleType) -> Iterator[None]:
 @contextmanager
 def _utils(utils: ModuleType) -> Iterator[None]:
     yield
+    # They ran the code that a file of scores or weights may hold. All of Haven's modules find them here.
+    utils.load_pkl, utils.torch_load = _load_plain, _load_weights
     utils.filter_exp_list = _pairs_too(utils.filter_exp_list, utils.is_subset)
     utils.pretty_print_df = _texts_as_they_are
     # It put the whole process into the time zone of Montreal.
     utils.time_to_montreal = lambda path: f"{datetime.fromtimestamp(os.path.getctime(path)):%Y-%m-%d %H:%M}"
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads numbers, texts, lists and dicts, and refuses what names a class or a function: reading it would run it."""
+
+    def find_class(self, module_name: str, global_name: str) -> NoReturn:
+        raise ToldError(f"{module_name}.{global_name}")
+
+
+def _load_plain(path: str) -> object:
+    """The plain values of a file, None if there is no file; ToldError if it is damaged or names code."""
+    try:
+        return _PlainUnpickler(io.BytesIO(Path(path).read_bytes())).load()
+    except FileNotFoundError:
+        return None
+    except ToldError as error:
+        raise ToldError(
+            f"{path} names {str(error)[:80]!r}, which reading it would run; it was not read: remove it, or restore it "
+            "from where you trust"
+        ) from None
+    except Exception as error:  # unpickling raises a different type for each kind of damage
+        raise ToldError(f"{path} is damaged ({error}): remove it, and its run writes it again") from None
+
+
+def _load_weights(path: str, map_location: Any = None) -> object:  # noqa: ANN401
+    """The weights of a file; ToldError if it cannot be read without running what it holds."""
+    import torch  # the dashboard itself reads no weights
+
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # torch raises a different type for each kind of damage
+        raise ToldError(f"{path} cannot be read ({str(error).splitlines()[0][:120]}): restore it") from None
+
+
+@contextmanager
+def _checkpoints(chk: ModuleType) -> Iterator[None]:
+    yield
+    chk.load_checkpoint = lambda exp_dict, savedir_base, fname="model_best.pth": _load_weights(
+        os.path.join(savedir_base, chk.hu.hash_dict(exp_dict), fname)
+    )
 
 
 def _texts_as_they_are(table: "DataFrame") -> "DataFrame":
@@ -109,7 +152,17 @@ def _share(share: ModuleType) -> Iterator[None]:
 def _plots(plots_line: ModuleType) -> Iterator[None]:
     # np.NaN is gone in numpy 2. It stands for a metric that no row has: as a list of one it can also be a bar.
     yield
-    numpy = plots_line.np
+    numpy, load = plots_line.np, plots_line.hu.load_pkl
+
+    def load_or_print(path: str) -> object:
+        # It left out a curve whose scores cannot be read, without a word.
+        try:
+            return load(path)
+        except ToldError as error:
+            print(error)
+            raise
+
+    plots_line.hu = SimpleNamespace(**{**vars(plots_line.hu), "load_pkl": load_or_print})
     plots_line.np = SimpleNamespace(**{**vars(numpy), "NaN": numpy.array([numpy.nan])})
 
 
@@ -163,7 +216,10 @@ def _averaged(table: "DataFrame", group: "DataFrame", columns: list[str]) -> "Da
 def score_list(savedir: Path) -> list[dict]:
     """The score rows of an experiment, one an epoch; none if it has no scores yet."""
     path = savedir / "score_list.pkl"
-    return pickle.loads(path.read_bytes()) if path.exists() else []
+    rows = _load_plain(path) or []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ToldError(f"{path} is damaged; expected a list of dicts: remove it, and its run writes it again")
+    return rows
 
 
 @contextmanager
@@ -240,6 +296,7 @@ def _jupyter(jupyter: ModuleType) -> Iterator[None]:
 REPAIRS: dict[str, Repair] = {
     "haven": _version,
     "haven.haven_utils": _utils,
+    "haven.haven_chk": _checkpoints,
     "haven.haven_share": _share,
     "haven.haven_results": _results,
     "haven.haven_results.images_fig": _images,

@@ -1,8 +1,12 @@
 import pytest
+from helpers_runs import mistake
 
+import trainval
 from exp_configs import EXP_GROUPS
 from lcfcn.errors import UserError
+from lcfcn.files import TEMPORARY, remove_leftovers
 from src.experiments import folders as experiments
+from src.experiments import lock
 
 DEMO = EXP_GROUPS["demo"][0]
 
@@ -57,3 +61,34 @@ def test_reset_moves_the_experiment_to_havens_backup(tmp_path):
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     with pytest.raises(UserError, match="cannot be made"):
         experiments.open_experiment(DEMO, tmp_path / ("x" * 300), reset=True)
+
+
+def test_each_reset_keeps_the_backups_before(tmp_path):
+    for content in ("first", "second", "third"):
+        savedir = experiments.open_experiment(DEMO, tmp_path, reset=True)
+        assert not (savedir / "model.pth").exists()
+        (savedir / "model.pth").write_text(content)
+    backups = tmp_path / experiments.BACKUPS
+    names = {f"{savedir.name}{end}": text for end, text in (("", "first"), ("_2", "second"))}
+    assert {path.name: (path / "model.pth").read_text() for path in sorted(backups.iterdir())} == names
+    assert (savedir / "model.pth").read_text() == "third"
+
+
+def test_the_next_run_removes_what_a_killed_one_left_half_written(tmp_path):
+    savedir = experiments.open_experiment(DEMO, tmp_path, reset=False)
+    for folder in (savedir, savedir / "images"):
+        (folder / TEMPORARY.format("1234")).write_bytes(b"half")
+    (savedir / "mine.tmp").write_text("of the user")
+    remove_leftovers(savedir / "nowhere")
+    with experiments.held_experiment(DEMO, tmp_path, reset=False):
+        left = sorted(path.name for path in savedir.rglob("*") if path.is_file())
+        assert left == ["exp_dict.json", "mine.tmp", lock.LOCK]
+
+
+def test_a_path_that_leaves_no_room_is_refused_before_anything_is_done(tmp_path, capsys):
+    folder = tmp_path
+    while len(str(folder)) < 3940:
+        folder = folder / ("d" * 60)
+    told = mistake(trainval.main, capsys, ["-e", "demo", "-sb", folder, "--device", "cpu"])
+    assert "-sb is a path of" in told
+    assert not (tmp_path / ("d" * 60)).exists()

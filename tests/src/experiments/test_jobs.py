@@ -304,16 +304,6 @@ def test_a_job_ends_with_its_runs_exit_code_or_goes_back(
     assert job.checkpoint().function.argv == [str(code)]
 
 
-def test_plain_pickles_are_read_and_others_are_not(tmp_path):
-    save_pickle(tmp_path / "plain", [{"epoch": 0, "val_mae": 1.5}])
-    save_pickle(tmp_path / "code", [os.getcwd])
-    (tmp_path / "cut").write_bytes((tmp_path / "plain").read_bytes()[:-5])
-    assert load_plain_pickle(tmp_path / "plain") == [{"epoch": 0, "val_mae": 1.5}]
-    assert load_plain_pickle(tmp_path / "code") is None
-    assert load_plain_pickle(tmp_path / "cut") is None
-    assert load_plain_pickle(tmp_path / "none") is None
-
-
 def refuses(capsys, folder):
     assert local_slurm_script.main(["start", "--folder", str(folder)]) == 2
     err = capsys.readouterr().err

@@ -41,3 +41,32 @@ def test_a_run_that_lacks_something_is_named(tmp_path):
             torch.save(broken, tmp_path / "x.pth")
             with pytest.raises(UserError, match=f"holds no {key}; expected a model.pth"):
                 checkpoints.load_run(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [1, 2],
+        {"val_mae": 3.0},
+        [{"val_mae": 3.0, "val_score": -3.0}],
+        [{"epoch": 0, "val_mae": "3", "val_score": -3.0}],
+        [{"epoch": 0, "val_mae": 3.0, "val_score": -3.0, 7: 1.0}],
+        [{"epoch": 0, "val_mae": 3.0, "val_score": None}],
+        [{"epoch": 0, "val_mae": 3.0, "val_score": -3.0}, None],
+    ],
+)
+def test_damaged_rows_of_scores_are_one_line(tmp_path, rows):
+    path = tmp_path / checkpoints.SCORES
+    checkpoints.save_pickle(path, rows)
+    with pytest.raises(UserError, match=r"score_list\.pkl has the row of scores .*; expected a dict of numbers with"):
+        checkpoints.read_scores(path)
+
+
+def test_a_cut_file_of_scores_is_one_line_and_a_missing_one_has_no_rows(tmp_path):
+    path = tmp_path / checkpoints.SCORES
+    assert checkpoints.read_scores(path) == []
+    checkpoints.save_pickle(path, [{"epoch": 0, "val_mae": 3.0, "val_score": -3.0}])
+    assert checkpoints.read_scores(path) == [{"epoch": 0, "val_mae": 3.0, "val_score": -3.0}]
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(UserError, match=r"score_list\.pkl is damaged \(.+\): remove it"):
+        checkpoints.read_scores(path)

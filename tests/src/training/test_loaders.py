@@ -46,4 +46,4 @@ def test_workers_leave_signals_to_the_main_process(monkeypatch):
     ignored = {}
     monkeypatch.setattr(signal, "signal", ignored.__setitem__)
     loaders._ignore_stop_signals(0)
-    assert ignored == dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGUSR2), signal.SIG_IGN)
+    assert ignored == dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2), signal.SIG_IGN)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import lcfcn_haven
 import pytest
+import torch
 from helpers_runs import make_run
 
 from src.training import checkpoints
@@ -196,3 +197,50 @@ def test_haven_needs_no_pkg_resources_once_repaired():
     )
     answer = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout == "0.7.3 False\n"
+
+
+class Evil:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return (exec, (f"open({str(self.mark)!r}, 'w').close()",))
+
+
+@pytest.mark.filterwarnings("ignore:No artists with labels:UserWarning")  # Haven asks for a legend all the same
+def test_scores_that_hold_code_are_told_in_one_line_and_not_run(hr, tmp_path, monkeypatch, capsys):
+    savedir = make_run(tmp_path / "runs", maes=[1.0])
+    manager = hr.ResultManager(str(tmp_path / "runs"), verbose=0)
+    for name in (checkpoints.SCORES, checkpoints.BEST_SCORES):
+        (savedir / name).write_bytes(pickle.dumps([{"epoch": 0, "val_mae": Evil(tmp_path / "ran")}]))
+    fake_squeue(tmp_path, monkeypatch, "77 PENDING")
+    told = rf"^{tmp_path}.*names 'builtins.exec', which reading it would run; .*remove it"
+    readers = (
+        lambda: hr.ResultManager(str(tmp_path / "runs"), verbose=0),
+        lambda: hr.hu.load_pkl(str(savedir / checkpoints.SCORES)),
+        manager.get_score_table,
+        manager.get_score_lists,
+        manager.get_job_summary,
+        lambda: manager.get_images(legend_list=["seed"]),
+    )
+    for reader in readers:
+        with pytest.raises(ValueError, match=told) as error:
+            reader()
+        assert error.value._render_traceback_() == [str(error.value)]
+    manager.get_plot_all(y_metric_list=["val_mae"], x_metric="epoch")
+    assert f"{savedir / checkpoints.SCORES} names 'builtins.exec'" in capsys.readouterr().out
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_that_hold_code_are_not_run(hr, tmp_path):
+    savedir = make_run(tmp_path, maes=[1.0])
+    torch.save({"model": Evil(tmp_path / "ran")}, savedir / checkpoints.BEST)
+    chk = importlib.import_module("haven.haven_chk")
+    exp_dict = json.loads((savedir / "exp_dict.json").read_text())
+    for reader in (
+        lambda: hr.hu.torch_load(str(savedir / checkpoints.BEST)),
+        lambda: chk.load_checkpoint(exp_dict, str(tmp_path)),
+    ):
+        with pytest.raises(ValueError, match=f"{checkpoints.BEST} cannot be read"):
+            reader()
+    assert not (tmp_path / "ran").exists()
