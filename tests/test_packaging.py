@@ -78,7 +78,7 @@ def test_a_clone_imports_what_its_requirements_bring():
 
 
 def test_the_tests_import_what_their_extra_brings():
-    extras = [line for name in ("count", "onnx", "timm", "test") for line in EXTRAS[name]]
+    extras = [line for name in ("count", "export", "onnx", "timm", "test") for line in EXTRAS[name]]
     files = python_files("tests/**/*.py")
     given = declared([*LIBRARY["dependencies"], *extras, *TRAINING, *HAVEN])
     assert imported(files) - {path.stem for path in files} <= given

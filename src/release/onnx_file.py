@@ -12,6 +12,8 @@ from lcfcn.decoding import Decoding
 from lcfcn.errors import UserError
 
 NEEDED = ("onnx", "onnxscript")
+OLDEST_TORCH = (2, 9)
+"""With 2.6, 2.7 and 2.8 the exporter stopped at the networks of this project, or wrote files that did not run."""
 PAD_BY_SIZE = {"Conv2dSame", "MaxPool2dSame", "AvgPool2dSame"}
 """Layers of those networks of timm that come from TensorFlow."""
 EXAMPLE = (2, 3, 64, 96)
@@ -42,10 +44,15 @@ class FromPixels(nn.Module):
 
 
 def check_installed() -> None:
-    """Raise `UserError` if a package for writing ONNX is not installed."""
+    """Raise `UserError` if a package for writing ONNX is not installed, or PyTorch is too old for it."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"--onnx needs {' and '.join(missing)}: pip install -e '.[onnx]', or leave --onnx out")
+        raise UserError(f"--onnx needs {' and '.join(missing)}: pip install -e '.[export]', or leave --onnx out")
+    if tuple(int(number) for number in torch.__version__.split(".")[:2]) < OLDEST_TORCH:
+        oldest = ".".join(map(str, OLDEST_TORCH))
+        raise UserError(
+            f"--onnx needs torch {oldest} or newer, this is {torch.__version__}: update it, or leave --onnx out"
+        )
 
 
 def onnx_bytes(trained: TrainedNetwork, class_names: list[str]) -> bytes:

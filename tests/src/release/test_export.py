@@ -26,6 +26,7 @@ from scripts import evaluate, export
 from src.datasets import get_dataset
 from src.experiments.schema import with_defaults
 from src.models import LCFCN
+from src.release import onnx_file
 from src.training import checkpoints
 from src.training.runtime import Runtime
 
@@ -345,7 +346,14 @@ def test_a_missing_package_is_one_line_and_nothing_is_written(experiment, tmp_pa
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else found(name))
     told = failure(capsys, experiment, "-o", tmp_path / "a.pth", "--onnx")
-    assert "--onnx needs onnxscript: pip install -e '.[onnx]'" in told
+    assert "--onnx needs onnxscript: pip install -e '.[export]'" in told
+    assert sorted(tmp_path.iterdir()) == []
+
+
+def test_a_torch_that_is_too_old_is_one_line_and_nothing_is_written(experiment, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(onnx_file, "OLDEST_TORCH", (99, 0))
+    told = failure(capsys, experiment, "-o", tmp_path / "a.pth", "--onnx")
+    assert f"--onnx needs torch 99.0 or newer, this is {torch.__version__}" in told
     assert sorted(tmp_path.iterdir()) == []
 
 
