@@ -104,6 +104,10 @@ class Opened:
     raster: Callable[[Sequence[int] | None, list[str]], Raster]
     values: Callable[[], np.ndarray]
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.height, int) or not isinstance(self.width, int):
+            raise ValueError("its header gives no height and width")
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width as people see the image."""

@@ -40,6 +40,7 @@ class _FrameReader:
     def __init__(self, tiff: tifffile.TiffFile, planes: Planes, frame: tuple[int, ...]) -> None:
         self._tiff, self._planes, self._frame = tiff, planes, frame
         self.page = page = tiff.pages[0 if planes.is_contiguous else frame[0]]
+        _check_header(page)
         ends = [start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if not ends or max(ends) > tiff.filehandle.size:
             raise ValueError("it is cut off")
@@ -120,9 +121,24 @@ class _FrameReader:
         return np.moveaxis(values, 0, -1) if self.page.axes == "SYX" else values
 
     def _decoded(self, page: tifffile.TiffPage) -> np.ndarray:
+        _check_header(page)
         _check_layout(page)
         _check_tiles(page)
         return page.asarray()
+
+
+def _check_header(page: tifffile.TiffPage) -> None:
+    """Raise ValueError if a number in the header of a damaged file is none."""
+    numbers = (
+        page.imagelength,
+        page.imagewidth,
+        page.tilelength,
+        page.tilewidth,
+        page.samplesperpixel,
+        page.rowsperstrip,
+    )
+    if not all(isinstance(number, int) for number in numbers):
+        raise ValueError("its header is damaged")
 
 
 def _check_layout(page: tifffile.TiffPage) -> None:

@@ -116,7 +116,7 @@ def _of_imagej(tiff: tifffile.TiffFile, n_pages: int) -> Planes | None:
 def _of_tifffile(tiff: tifffile.TiffFile, n_pages: int) -> Planes | None:
     """Read the JSON of shape and axes that tifffile writes."""
     page = tiff.pages[0]
-    if not page.description.startswith('{"shape"'):
+    if not page.description.startswith("{") or '"shape"' not in page.description:
         return None
     found = json.loads(page.description)
     axes, shape = found.get("axes"), [int(size) for size in found["shape"]]
