@@ -4,8 +4,8 @@ python -m benchmarks.fuzz_images --minutes 20
 
 A file is damaged by flipped bits, other bytes, cuts, insertions, repeated parts, large numbers, and parts of other
 files. Then `read_image` (the first and the last frame), `read_values` and `image_size` must return what they promise or
-raise ImageError, all four within 60 seconds and 600 MB. Other errors, crashes and hangs are printed, and their files are
-kept. The seed and the number of a file give the same file again.
+raise ImageError, all four within 60 seconds and 600 MB. Other errors, crashes and hangs are printed, and the files that
+caused them are kept. The seed and the number of a file give the same file again.
 """
 
 import argparse
