@@ -149,7 +149,7 @@ def _border_value(values: np.ndarray, valid: np.ndarray) -> float | None:
         if (corner != value).any() or not np.isfinite(value) or value not in _sentinels(values.dtype):
             continue
         others = valid[(valid != value) & np.isfinite(valid)]
-        if others.size < _FEW_LEVELS or len(np.unique(others)) < _FEW_LEVELS:  # a drawing on plain paper
+        if len(np.unique(others)) < _FEW_LEVELS:  # a drawing on plain paper
             continue
         low, high = np.percentile(others, STRETCH)
         if high > low and min(abs(float(value) - low), abs(float(value) - high)) > high - low:
@@ -198,9 +198,10 @@ def _opaque(alpha: np.ndarray) -> float:
     if alpha.dtype.kind == "b":
         return 1.0
     greatest = float(np.nan_to_num(alpha).max())
-    largest = max(greatest, 1.0) if alpha.dtype.kind == "f" else float(np.iinfo(alpha.dtype).max)
-    limits = (*((1.0,) if alpha.dtype.kind == "f" else ()), 255.0, 65535.0)
-    return next((limit for limit in limits if greatest <= limit <= largest), largest)
+    is_float = alpha.dtype.kind == "f"
+    largest = np.inf if is_float else float(np.iinfo(alpha.dtype).max)
+    usual = (1.0, 255.0, 65535.0) if is_float else (255.0, 65535.0, largest)
+    return next((value for value in usual if greatest <= value <= largest), greatest)
 
 
 def lay_on_white(rgb: np.ndarray, alpha: np.ndarray, *, is_multiplied: bool = False) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import tifffile
-from PIL import Image
+from PIL import GifImagePlugin, Image
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 
@@ -261,16 +261,24 @@ def test_what_unpacks_to_a_gigabyte(tmp_path):
     assert max(used.values()) < 100_000, used
 
 
-def test_a_frame_of_a_gif_that_grows(tmp_path):
-    """The second frame claims to be larger than all limits."""
+def test_a_frame_of_a_gif_that_grows(tmp_path, monkeypatch):
+    """The second frame claims to be far larger. It is never decoded, not even on the way to the third."""
     path = tmp_path / "a.gif"
     frames = [Image.fromarray(SMALL), Image.fromarray(255 - SMALL), Image.fromarray(SMALL // 2)]
     frames[0].save(path, save_all=True, append_images=frames[1:])
     content = bytearray(path.read_bytes())
     place = content.index(b",\0\0\0\0\n\0\n\0", content.index(b",\0\0\0\0\n\0\n\0") + 1)  # the second frame's rectangle
-    content[place + 5 : place + 9] = struct.pack("<HH", 30_000, 30_000)
+    content[place + 5 : place + 9] = struct.pack("<HH", 9000, 9000)
     path.write_bytes(bytes(content))
     assert (read_image(path)[..., 0] == SMALL).all()
+    loaded, load = [], GifImagePlugin.GifImageFile.load_prepare
+
+    def loading(image):
+        loaded.append(image.size)
+        load(image)
+
+    monkeypatch.setattr(GifImagePlugin.GifImageFile, "load_prepare", loading)
     for frame in (1, 2):
-        with pytest.raises(ImageError):
-            read_image(path, frame=frame)
+        with pytest.raises(ImageError, match="9000 x 9000 pixels, above the limit of 1000000"):
+            read_image(path, frame=frame, max_pixels=10**6)
+    assert set(loaded) == {(10, 10)}

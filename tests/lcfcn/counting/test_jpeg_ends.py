@@ -45,6 +45,14 @@ def test_a_jpeg_that_lacks_rows_is_refused(tmp_path, is_progressive, n_missing, 
         read_image(tmp_path / "a.jpg")
 
 
+def test_a_progressive_jpeg_that_lacks_its_last_scans_is_refused(tmp_path):
+    """It is cut between two scans, so nothing seems to be missing; the picture is only blurred."""
+    whole = jpeg(progressive=True)
+    (tmp_path / "a.jpg").write_bytes(whole[: whole.rindex(b"\xff\xda")])
+    with pytest.raises(ImageError, match="it is cut off: rows are missing"):
+        read_image(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_rows_that_libjpeg_paints_grey_are_refused(tmp_path, mode):
     """A camera that lost its connection, or a header that claims more: with an end marker, nobody complains."""

@@ -256,16 +256,30 @@ def test_some_opacity_is_none_to_ignore(tmp_path):
         assert not remarks
 
 
-@pytest.mark.parametrize(("dtype", "opaque"), [("uint16", 65535), ("uint16", 255), ("float32", 1), ("float32", 255)])
+@pytest.mark.parametrize(
+    ("dtype", "opaque"), [("uint16", 65535), ("uint16", 255), ("int16", 32767), ("float32", 1), ("float32", 255)]
+)
 def test_transparent_pixels_take_no_part_in_the_stretch(tmp_path, dtype, opaque):
     """As in mosaics of drone images: whatever the border holds, it is white. Some programs write 255 as opaque."""
     plain = noise(200, 3000, dtype, 3)
-    values = np.dstack([bordered(plain, 60000), bordered(np.full((HEIGHT, WIDTH), opaque, dtype), 0)])
+    values = np.dstack([bordered(plain, 30000), bordered(np.full((HEIGHT, WIDTH), opaque, dtype), 0)])
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extrasamples=["unassalpha"])
     image, remarks = read(tmp_path / "a.tif")
     assert close(image[INSIDE], stretched(plain[INSIDE].astype(float)))
     assert (image[:8] == 255).all()
     assert not remarks
+
+
+@pytest.mark.parametrize(
+    ("dtype", "half", "opaque"), [("uint8", 60, 255), ("uint16", 30000, 65535), ("float32", 0.5, 1)]
+)
+def test_pixels_that_are_half_transparent(tmp_path, dtype, half, opaque):
+    """Though none is opaque: what is depends on the type."""
+    values = np.zeros((HEIGHT, WIDTH, 4), dtype)
+    values[..., :3], values[..., 3] = noise(0, 100, dtype, 3), half
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extrasamples=["unassalpha"])
+    colours = values[..., :3] if dtype == "uint8" else stretched(values[..., :3].astype(float))
+    assert close(read(tmp_path / "a.tif")[0], colours * (half / opaque) + 255 * (1 - half / opaque))
 
 
 def test_a_transparent_colour_of_a_deep_png(tmp_path):

@@ -128,6 +128,15 @@ def test_rgb_pages_are_one_channel(tmp_path):
     ).all()
 
 
+def test_samples_that_are_called_channels(tmp_path):
+    """Bio-Formats writes RGB pages as three channels."""
+    values = RNG.integers(0, 255, (6, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    description = "ImageJ=1.53\nimages=18\nchannels=3\nslices=3\nframes=2\nhyperstack=true\n"
+    path = written(tmp_path / "a.tif", values, photometric="rgb", metadata=None, description=description)
+    assert image_stack(path) == Stack(slices=3, times=2)
+    assert (read(path, frame=4)[0] == values[4]).all()
+
+
 # Frames
 
 
