@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lcfcn.cli import Parser, run_main  # noqa: E402
 from lcfcn.counting.defaults import CHECKPOINT_HELP, PRECISIONS  # noqa: E402
 from src.evaluation.reach import PER_OBJECT, SIGMAS, name_of, read_sigma  # noqa: E402
+from src.readers.command_line import add_source_options, source_options  # noqa: E402
 from src.readers.layout import DATASET_NAMES  # noqa: E402
 
 EPILOG = """No option here tunes anything, and each row of a points.csv counts, whatever its score. Validation images
@@ -39,7 +40,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("-sb", "--savedir_base", type=Path, help="where experiments are saved")
     parser.add_argument("-ei", "--exp_id", help="the experiment, by the name of its folder there")
     parser.add_argument("-c", "--checkpoint", type=Path, help=CHECKPOINT_HELP)
-    parser.add_argument("--predictions", type=Path, metavar="CSV", help="points of any tool: image,x,y,class")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="CSV",
+        help="points of any tool: image,x,y,class, or any format of import_points.py",
+    )
     parser.add_argument("--counts", type=Path, metavar="CSV", help="counts to score instead: image,class,count")
     parser.add_argument("--dataset", choices=sorted(DATASET_NAMES), help="the kind of data, with --predictions")
     parser.add_argument(
@@ -60,6 +66,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         "object's size, if the data has sizes",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the intervals (default 0)")
+    add_source_options(parser)
     args = parser.parse_args(argv)
     check_args(parser, args)
     return args
@@ -74,6 +81,9 @@ def check_args(parser: Parser, args: argparse.Namespace) -> None:
         )
     if args.predictions is None and (args.counts or args.dataset or args.set):
         parser.error("--counts, --dataset and --set go with --predictions: an experiment knows its data")
+    said = [name for name, value in source_options(args).items() if value is not None]
+    if args.predictions is None and said:
+        parser.error(f"--{said[0].replace('_', '-')} goes with --predictions: leave it out")
     if not is_experiment and (args.savedir_base or args.exp_id):
         other = "-c" if args.predictions is None else "--predictions"
         parser.error(f"-sb and -ei do not go with {other}: leave one of them out")
@@ -95,6 +105,7 @@ def run(args: argparse.Namespace) -> None:
     if args.datadir is not None:
         check_datadir(args.datadir)
 
+    from src.annotations.base import Options
     from src.evaluation.evaluate import Task, evaluate_best, evaluate_network, evaluate_predictions
     from src.evaluation.report import score_table
     from src.experiments.schema import override
@@ -104,7 +115,8 @@ def run(args: argparse.Namespace) -> None:
     task = Task(args.split, args.datadir, out, args.sigmas, args.seed)
     if args.predictions is not None:
         dataset_dict = override({"dataset": {"name": args.dataset}}, args.set)["dataset"]
-        report = evaluate_predictions(args.predictions, args.counts, dataset_dict, task)
+        options = Options(**source_options(args))
+        report = evaluate_predictions(args.predictions, args.counts, dataset_dict, task, options)
     elif checkpoint is not None:
         runtime = Runtime(args.device, args.precision)
         report = evaluate_network(checkpoint, task, runtime)

@@ -6,13 +6,13 @@ and keep their size. What a format or a table does not say itself is said by an 
 """
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lcfcn.cli import Parser, run_main  # noqa: E402
+from src.readers.command_line import add_source_options, source_options  # noqa: E402
 
 
 class FormatsHelp(argparse.RawDescriptionHelpFormatter):
@@ -51,66 +51,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="CSV with image,split (train, val or test) instead of random splits; other images are left out",
     )
-    _add_options(parser)
+    add_source_options(parser)
     args = parser.parse_args(argv)
     for name in ("val", "test"):
         share = getattr(args, name)
         if not (0 <= share < 1 or (share >= 1 and share.is_integer())):
             parser.error(f"--{name} is {share:g}; expected a fraction below 1 or a whole number")
     return args
-
-
-def _add_options(parser: Parser) -> None:
-    """Add what a source may leave open, see `src.annotations.base.Options`."""
-    group = parser.add_argument_group("what a source may leave open")
-    group.add_argument("--format", metavar="NAME", help="where several formats fit: one of the names below")
-    group.add_argument(
-        "--columns",
-        type=columns,
-        metavar="MEANING=HEADER,...",
-        help="what the columns of a table are: image=...,x=...,y=... (and class=..., size=...), or boxes by "
-        "xmin,ymin,xmax,ymax, by xmin,ymin,width,height or by cx,cy,width,height; a number counts columns from 1, for "
-        "a table without a header",
-    )
-    group.add_argument(
-        "--units",
-        choices=("pixels", "fraction", "micrometres"),
-        help="of a table's coordinates (fraction: of the size)",
-    )
-    group.add_argument(
-        "--pixel-size", type=_above_0, metavar="UM", help="side of a pixel, for images that do not say it"
-    )
-    group.add_argument(
-        "--orientation",
-        choices=("stored", "shown"),
-        help="stored: the tool ignores EXIF orientation; shown: it turns the image",
-    )
-    group.add_argument(
-        "--regions",
-        choices=("drop", "keep"),
-        help="an outline around other objects is no object, or one (default drop)",
-    )
-
-
-def columns(text: str) -> dict[str, str]:
-    """Read meanings and headers, such as image=photo,x=left."""
-    pairs = [part.partition("=") for part in text.split(",")]
-    found = {meaning.strip(): header.strip() for meaning, _, header in pairs}
-    if len(found) < len(pairs) or not all(found) or not all(found.values()):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is wrong; expected MEANING=HEADER pairs such as image=photo,x=col,y=row"
-        )
-    return found
-
-
-def _above_0(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"it is {text!r}; expected micrometres above 0")
-    return value
 
 
 def run(args: argparse.Namespace) -> None:
@@ -125,14 +72,7 @@ def run(args: argparse.Namespace) -> None:
         Splitting(args.val, args.test, args.seed, args.group_by, args.splits),
         image_root=args.images,
         classes=args.classes,
-        options=Options(
-            format=args.format,
-            orientation=args.orientation,
-            columns=args.columns,
-            units=args.units,
-            pixel_size=args.pixel_size,
-            regions=args.regions,
-        ),
+        options=Options(**source_options(args)),
         copy=args.copy,
         overwrite=args.overwrite,
     )

@@ -162,7 +162,15 @@ ROOMS = {
     "experiments.jobs": {"experiments", "training"},
     "training": {"datasets", "experiments.schema", "experiments.command_line", "models"},
     "models": {"datasets", "experiments.schema", "training"},
-    "evaluation": {"datasets", "experiments.folders", "experiments.schema", "models", "readers", "training"},
+    "evaluation": {
+        "annotations",
+        "datasets",
+        "experiments.folders",
+        "experiments.schema",
+        "models",
+        "readers",
+        "training",
+    },
     "release": {"experiments.schema", "training.checkpoints"},
     "dashboard": set(),
 }

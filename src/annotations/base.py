@@ -17,11 +17,13 @@ and masks into one click each.
 """
 
 import json
+import logging
 import math
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -192,6 +194,17 @@ def new_entry(
         )
     keys[image] = key
     return entry(found, image, size)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep libraries from logging what they find odd in a file: what matters is told in an error."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def check_amount(number: int, path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.annotations.base import AnnotationError
+from src.annotations.base import AnnotationError, class_name
 from src.readers.tables import SEPARATORS, header_names, spelled
 
 
@@ -122,9 +122,6 @@ CENTRES, PLACES = ("cx", "cy"), ("x", "y")
 LAYOUTS = (CORNERS, CORNER_AND_SIDES, CENTRE_AND_SIDES, CENTRES, PLACE_AND_SIDES, PLACES)
 """The columns that give a place. The first layout that a table has is taken."""
 COORDINATES = tuple(dict.fromkeys(meaning for layout in LAYOUTS for meaning in layout))
-MEANINGS = ("image", "class", "size", *COORDINATES)
-"""What --columns may name."""
-
 PIXELS, FRACTION, MICROMETRES = UNITS = ("pixels", "fraction", "micrometres")
 UNIT_ENDINGS = {
     **dict.fromkeys(("px", "pixel", "pixels"), PIXELS),
@@ -142,7 +139,7 @@ class Columns:
     ----------
     separator : str
     places : dict
-        The number of each column from 0, by its meaning in `MEANINGS`.
+        The number of each column from 0, by its meaning, a key of `NAMES`.
     layout : tuple of str
         The columns that give a place, one of `LAYOUTS`.
     unit : str or None
@@ -256,7 +253,7 @@ def _check_one_place(places: Mapping[str, int], names: Sequence[str], path: Path
     """Raise `AnnotationError` if a table gives a place in several ways, because they may mean different things."""
     ways = [way for way in (PLACES, CENTRES, ("xmin", "ymin")) if set(way) <= set(places)]
     if len(ways) > 1:
-        one, other = (" and ".join(names[places[meaning]] for meaning in way) for way in ways[:2])
+        one, other = (" and ".join(class_name(names[places[meaning]]) for meaning in way) for way in ways[:2])
         raise AnnotationError(
             f"{path} has places in the columns {one}, and in {other}: say which ones to read by --columns "
             f"{ways[0][0]}={names[places[ways[0][0]]]},{ways[0][1]}={names[places[ways[0][1]]]}"
@@ -265,7 +262,7 @@ def _check_one_place(places: Mapping[str, int], names: Sequence[str], path: Path
 
 def _not_there(header: str, said: Mapping[str, str], path: Path) -> AnnotationError:
     separator = max(SEPARATORS, key=header.count)
-    known = ", ".join(filter(None, header_names(header, separator)))
+    known = class_name(", ".join(filter(None, header_names(header, separator))))
     text = ",".join(f"{meaning}={value}" for meaning, value in said.items())
     return AnnotationError(
         f"{path} has the columns {known[:200]}, which do not fit --columns {text}; expected headers or numbers of its "

@@ -242,8 +242,8 @@ class _CountColumns:
             suspects = by_name
         if suspects:
             raise AnnotationError(
-                f"{file} looks like a table of counts (the column {suspects[0]} has whole numbers, and a row is no "
-                "single object): export the places of the objects, or name image, x and y by --columns if a row is one"
+                f"{file} looks like a table of counts (the column {class_name(suspects[0])} has whole numbers, and a "
+                "row is no single object): export the places of the objects, or name image, x and y by --columns"
             )
 
 
@@ -364,7 +364,8 @@ def _class_note(table: Table) -> list[str]:
     others = [name for name in table.columns.others.values() if name]
     if "class" in table.columns.places or not others:
         return []
-    return [f"no column is known as the class; {', '.join(others)[:200]} were not read (--columns class=... reads one)"]
+    names = class_name(", ".join(others))[:200]
+    return [f"no column is known as the class; {names} were not read (--columns class=... reads one)"]
 
 
 def _clicks_of(

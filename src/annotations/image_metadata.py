@@ -4,7 +4,6 @@ Clicks on the channels of one plane are clicks in one place. Clicks on other sli
 is counted, which is the first.
 """
 
-import logging
 import math
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ import pydicom
 import tifffile
 
 from lcfcn.counting.image_files import ImageError, image_stack
-from src.annotations.base import parse_xml_text
+from src.annotations.base import parse_xml_text, quiet_libraries
 
 MICROMETRES = {
     **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre", "micrometers"), 1.0),
@@ -81,20 +80,17 @@ def has_channels_alone(image: Path | None) -> bool:
 
 def scales_of(image: Path | None) -> Scales:
     """Return the scales of an image file; none of a missing, damaged or other file. It never raises."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # the libraries log what they find odd
     try:
         if image is None:
             return Scales()
         with image.open("rb") as file:
             start = file.read(132)
-        if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return _of_tiff(image)
-        return _of_dicom(image) if start[128:] == b"DICM" else Scales()
+        with quiet_libraries():
+            if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+                return _of_tiff(image)
+            return _of_dicom(image) if start[128:] == b"DICM" else Scales()
     except Exception:  # each library raises types of its own, and the image is checked elsewhere
         return Scales()
-    finally:
-        logging.disable(before)
 
 
 def _of_tiff(image: Path) -> Scales:

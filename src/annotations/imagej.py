@@ -35,6 +35,7 @@ from src.annotations.base import (
     image_name,
     is_hidden,
     number,
+    quiet_libraries,
     read_bytes,
 )
 from src.annotations.common import OTHER_SLICE, named_after, settle_classes
@@ -131,7 +132,9 @@ def _rois(file: Path) -> Iterator[ImagejRoi]:
             # roifile reads a file that is cut off as if the rest, such as the group, were not set.
             if int.from_bytes(data[60:64], "big") > len(data) - HEADER_2:
                 raise ValueError("it is cut off")
-            yield ImagejRoi.frombytes(data)
+            with quiet_libraries():
+                roi = ImagejRoi.frombytes(data)
+            yield roi
         except (ValueError, TypeError, struct.error, IndexError, OverflowError) as error:
             reason = " ".join(str(error).split())[:120]
             raise AnnotationError(f"{file} holds a damaged ROI ({reason}): save it again") from None

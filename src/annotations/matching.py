@@ -25,6 +25,8 @@ class ImageFolder:
         The folder.
     without : set of Path
         Image files to leave out, such as those that are annotations themselves.
+    files : list of Path, optional
+        The image files, if they are not to be looked for.
 
     Attributes
     ----------
@@ -32,9 +34,9 @@ class ImageFolder:
         The image files, sorted.
     """
 
-    def __init__(self, root: Path, without: set[Path]) -> None:
+    def __init__(self, root: Path, without: set[Path], files: list[Path] | None = None) -> None:
         self.root = root
-        self.files = [file for file in files_of(root, *IMAGE_SUFFIXES) if file not in without]
+        self.files = [file for file in files or files_of(root, *IMAGE_SUFFIXES) if file not in without]
         self._by_stem: dict[str, list[Path]] = {}
         for file in self.files:
             self._by_stem.setdefault(_folded(_without_suffix(file.name)), []).append(file)
@@ -194,12 +196,7 @@ def cleaned(clicks: Clicks, size: tuple[int, int], classes: list[str] | None) ->
     AnnotationError
         If the source gives another size: then the clicks belong to another version of the image.
     """
-    if clicks.image_size not in (None, size):
-        (height, width), (told_height, told_width) = size, clicks.image_size
-        raise AnnotationError(
-            f"{clicks.image} was annotated as {told_width} x {told_height}, and the file is {width} x {height} as "
-            "viewers show it, EXIF rotation applied: find the image that was annotated, or scale or turn the clicks"
-        )
+    check_size(clicks, size)
     kept, seen, dropped = [], set(), Counter(clicks.dropped)
     for click in clicks.xy:
         inside = [_inside(value, limit) for value, limit in zip((click.x, click.y), size[::-1], strict=True)]
@@ -213,6 +210,16 @@ def cleaned(clicks: Clicks, size: tuple[int, int], classes: list[str] | None) ->
             seen.add(key)
             kept.append(Click(*inside, *click[2:]))
     return kept, dropped
+
+
+def check_size(clicks: Clicks, size: tuple[int, int]) -> None:
+    """Raise `AnnotationError` if a source gives another size, as its clicks belong to another version of the image."""
+    if clicks.image_size not in (None, size):
+        (height, width), (told_height, told_width) = size, clicks.image_size
+        raise AnnotationError(
+            f"{clicks.image} was annotated as {told_width} x {told_height}, and the file is {width} x {height} as "
+            "viewers show it, EXIF rotation applied: find the image that was annotated, or scale or turn the clicks"
+        )
 
 
 def _inside(value: float, limit: int) -> float | None:

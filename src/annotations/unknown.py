@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.annotations.base import files_of, first_line, start_of
+from src.annotations.base import class_name, files_of, first_line, start_of
 from src.annotations.columns import COORDINATES, NAMES
 from src.readers.tables import SEPARATORS, header_names
 
@@ -23,7 +23,8 @@ def unknown(path: Path) -> str:
     suffixes = (".csv", ".tsv") if path.is_dir() else (".csv", ".tsv", ".txt", ".xls")
     for file in files_of(path, *suffixes):
         header = first_line(file)
-        names = [name for name in header_names(header, max(SEPARATORS, key=header.count)) if name]
+        names = [class_name(name) for name in header_names(header, max(SEPARATORS, key=header.count))]
+        names = [name for name in names if name]
         if len(names) > 1:
             return (
                 f"{file} is a table with the columns {', '.join(names)[:200]}, {_lack(names)}: say what they are by "

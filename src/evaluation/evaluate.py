@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcfcn.files import make_folder, sha256
+from lcfcn.files import make_folder
+from src.annotations.base import NOTHING_SAID, Options
 from src.datasets import PointDataset, get_dataset
-from src.evaluation import pairing
+from src.evaluation import any_format, pairing
 from src.evaluation.reach import PER_OBJECT, Sigma
 from src.evaluation.report import write_report
 from src.evaluation.scoring import checked_sizes, score, tally
@@ -77,18 +78,22 @@ def _evaluate(exp_dict: dict, model: LCFCN, about: dict, task: Task, runtime: Ru
     return _write(images, dataset, {"source": source, "dataset": exp_dict["dataset"]}, task)
 
 
-def evaluate_predictions(points: Path, counts: Path | None, dataset_dict: dict, task: Task) -> dict:
-    """Score predictions that any tool wrote into tables, and write the report.
+def evaluate_predictions(
+    points: Path, counts: Path | None, dataset_dict: dict, task: Task, options: Options = NOTHING_SAID
+) -> dict:
+    """Score predictions that any tool wrote, and write the report.
 
     Parameters
     ----------
     points : Path
-        A CSV with image,x,y,class.
+        A CSV with image,x,y,class, or a file or folder in any format that can be imported.
     counts : Path or None
         A CSV with image,class,count, to be scored instead of the numbers of points.
     dataset_dict : dict
         `name` of the data set and what it takes, see `src.datasets.get_dataset`.
     task : Task
+    options : Options
+        What `points` does not say itself.
 
     Returns
     -------
@@ -105,20 +110,28 @@ def evaluate_predictions(points: Path, counts: Path | None, dataset_dict: dict, 
     source, tables = {}, {}
     for key, path, columns in (("predictions", points, ("x", "y")), ("counts", counts, ("count",))):
         if path is not None:
-            tables[key], about = _read_table(key, path, columns, dataset, dataset_dict)
+            tables[key], about = _read_table(key, path, columns, dataset, dataset_dict, options)
             source |= about
     images = pairing.join_predictions(dataset, tables["predictions"], tables.get("counts"))
     return _write(images, dataset, {"source": source, "dataset": dataset_dict}, task)
 
 
 def _read_table(
-    key: str, path: Path, columns: tuple[str, ...], dataset: PointDataset, dataset_dict: dict
+    key: str, path: Path, columns: tuple[str, ...], dataset: PointDataset, dataset_dict: dict, options: Options
 ) -> tuple[pairing.Table, dict]:
     """Return the rows of this split, and what the report says about the table."""
-    table = pairing.read_table(path, columns, dataset.class_names)
+    more = {}
+    if key == "counts" or any_format.is_own_table(path, options):
+        table = pairing.read_table(path, columns, dataset.class_names)
+    else:
+        names = pairing.files_of_all_splits(dataset, dataset_dict)
+        table, n_dropped = any_format.read_any(path, dataset, names, options)
+        more = {f"{key}_dropped": n_dropped}
+    if key == "predictions":
+        any_format.check_pixels(table, options)
     table, n_other = pairing.drop_other_splits(table, dataset, dataset_dict)
     n_without = len(set(dataset.names) - set(table.rows))
-    about = {key: path.name, f"{key}_sha256": sha256(path)}
+    about = {key: path.name, f"{key}_sha256": any_format.sha256_of(path), **more}
     return table, {**about, f"{key}_rows_of_other_splits": n_other, f"{key}_images_without_row": n_without}
 
 

@@ -179,11 +179,14 @@ class Table:
         The numeric columns, and `label`, 1..K.
     rows : dict
         The numbers of the rows of each image.
+    wheres : list of str, optional
+        Where each row is in the file, if it is not a table with a line for each.
     """
 
     path: Path
     frame: pd.DataFrame
     rows: dict[str, np.ndarray]
+    wheres: list[str] | None = None
 
     def of(self, name: str) -> pd.DataFrame:
         """Return the rows of an image; none if no row names it."""
@@ -191,7 +194,8 @@ class Table:
 
     def place(self, row: int) -> str:
         """Return where a row of `frame` is in the file, for messages."""
-        return f"{self.path}, line {line_of(self.path, row, UserError)}"
+        where = f"line {line_of(self.path, row, UserError)}" if self.wheres is None else self.wheres[row]
+        return f"{self.path}, {where}"
 
 
 def read_table(path: Path, columns: tuple[str, ...], class_names: Sequence[str]) -> Table:
@@ -232,7 +236,7 @@ def drop_other_splits(table: Table, dataset: PointDataset, dataset_dict: dict) -
     ours = set(dataset.names)
     kept = {name: rows for name, rows in table.rows.items() if name in ours}
     others = {name: rows for name, rows in table.rows.items() if name not in ours}
-    unknown = set(others) - _names_elsewhere(dataset, dataset_dict) if others else set()
+    unknown = set(others) - set(files_of_all_splits(dataset, dataset_dict).values()) if others else set()
     if unknown:
         name = min(unknown, key=lambda name: others[name][0])
         raise UserError(
@@ -242,14 +246,16 @@ def drop_other_splits(table: Table, dataset: PointDataset, dataset_dict: dict) -
     return dataclasses.replace(table, rows=kept), sum(map(len, others.values()))
 
 
-def _names_elsewhere(dataset: PointDataset, dataset_dict: dict) -> set[str]:
-    names: set[str] = set()
+def files_of_all_splits(dataset: PointDataset, dataset_dict: dict) -> dict[Path, str]:
+    """Return the names of the images of all splits of a data set by their files."""
+    found: dict[Path, str] = {}
     for split in SPLITS:
         try:
-            names.update(get_dataset(dataset_dict, split, dataset.datadir).names)
+            other = get_dataset(dataset_dict, split, dataset.datadir)
         except DataError:  # a data set need not have every split
             continue
-    return names
+        found.update(zip(other.paths, other.names, strict=True))
+    return found
 
 
 def join_predictions(dataset: PointDataset, points: Table, counts: Table | None = None) -> list[ScoredImage]:

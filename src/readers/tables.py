@@ -274,4 +274,4 @@ def _beyond(cells: list[str], path: Path, line: int, error_class: type[UserError
 
 
 def _no_csv(error: csv.Error, path: Path, line: int, error_class: type[UserError]) -> UserError:
-    return error_class(f"{path}, line {line}, is not CSV ({error}): fix its quotes")
+    return error_class(f"{path}, line {line}, is not CSV ({' '.join(str(error).split())}): fix its quotes")
