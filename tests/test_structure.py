@@ -344,6 +344,7 @@ ELSEWHERE = {
     "src/dashboard/lcfcn_haven/__init__.py": "tests/src/dashboard/lcfcn_haven/test_repairs.py",
     "src/experiments/local_slurm.py": "tests/src/experiments/test_jobs.py",
     "src/experiments/standings.py": "tests/src/experiments/test_jobs.py",
+    "src/readers/command_line.py": "tests/src/evaluation/test_any_format.py",
     "src/readers/datadir.py": "tests/src/datasets/test_init.py",
     "src/readers/errors.py": "tests/src/datasets/test_init.py",
     "src/readers/matlab.py": "tests/src/datasets/test_shanghai.py",

@@ -30,7 +30,11 @@ def test_unknown_choices_are_listed():
         (("fcn8_resnet18", 1), {"output_stride": 2}, "output_stride is 2 with fcn8_resnet18; expected 8 or 4"),
         (("fpn_resnet18", 1), {"output_stride": 16}, "output_stride is 16"),
         (("fcn8_timm_resnet18", 1), {}, "or fpn_timm_NAME with the name of a trunk of timm"),
-        (("fpn_timm_resnet", 1), {}, r"no trunk 'resnet' that gives maps \(Unknown model .*such as .*resnet18"),
+        (
+            ("fpn_timm_resnet", 1),
+            {},
+            r"no trunk 'resnet' that gives maps \(it lists no such model\).*such as .*resnet18",
+        ),
         (("fpn_timm_", 1), {}, r"no trunk '' that gives maps"),
         (("fpn_timm_vit_tiny_patch16_224", 1), {}, r"no map of stride 4, 8, 32 \(it has 16\)"),
         (("fpn_timm_convnext_atto", 1), {"output_stride": 2}, r"no map of stride 2 \(it has 4, 8, 16, 32\)"),

@@ -219,7 +219,7 @@ def test_a_run_that_goes_on_keeps_the_reading_until_it_validates_again(tmp_path,
 def test_wrong_values_are_one_line(tmp_path, capsys, value):
     err = mistake(trainval.main, capsys, ["-e", "own", "-d", tmp_path, "-sb", tmp_path, "--set", value])
     assert f"{value.partition('=')[0]} is " in err
-    assert "expected a whole number of 1 or more" in err
+    assert "expected a whole number from 1 to" in err
 
 
 @pytest.mark.parametrize(
