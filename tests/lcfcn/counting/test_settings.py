@@ -55,7 +55,7 @@ def test_each_old_name_becomes_the_new_one_in_its_place():
         ({"dataset": {"transform": "odd"}}, "unknown dataset.transform 'odd': choose one of rgb_normalize, none"),
         ({"dataset": {"transform": "none", "zoom": 9}}, "dataset.zoom is 9; expected a number from 0.125 to 8"),
         ({"dataset": {"transform": "none", "zoom": True}}, "dataset.zoom is True"),
-        ({"model": {"base": "x", "n_classes": 0}}, "model.n_classes is 0; expected a whole number of 1 or more"),
+        ({"model": {"base": "x", "n_classes": 0}}, "model.n_classes is 0; expected a whole number from 1 to 1000"),
         ({"model": {"base": 3, "n_classes": 1}}, "model.base is 3; expected a name"),
         ({"flip_test": 1}, "flip_test is 1; expected True or False"),
         ({"decoding": "validation"}, "decoding is 'validation'; expected a dict with any of threshold, depth"),
