@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,11 @@ def shared() -> Path:
         pytest.skip("needs the folder of real data: set LCFCN_SHARED to it")
     assert Path(folder).is_dir(), f"LCFCN_SHARED names {folder}, which is no folder"
     return Path(folder)
+
+
+@pytest.fixture
+def hang_up_counts():
+    """SIGHUP is not ignored, as it would be where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -342,14 +342,6 @@ def test_full_size_groups_build_and_their_data_is_asked_for():
             assert sum(p.numel() for p in network.parameters()) > 130e6
 
 
-@pytest.fixture
-def hang_up_counts():
-    """SIGHUP is not ignored, as it would be where the tests themselves run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
 @pytest.mark.usefixtures("hang_up_counts")
 def test_hanging_up_saves_in_mid_epoch_and_the_run_ends_the_same(tmp_path, monkeypatch):
     assert train(tmp_path / "whole") == 0

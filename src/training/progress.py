@@ -19,6 +19,12 @@ class Unminded(ObjectWrapper):
         with contextlib.suppress(OSError):
             self._wrapped.flush()
 
+    def __eq__(self, other: object) -> bool:  # tqdm clears the bars of a stream before it writes a line there
+        return self._wrapped == getattr(other, "_wrapped", other)
+
+    def __hash__(self) -> int:
+        return hash(self._wrapped)
+
 
 @dataclass
 class Progress:

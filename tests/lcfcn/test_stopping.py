@@ -48,6 +48,7 @@ def test_handlers_come_back_also_after_an_error():
     assert {number: signal.getsignal(number) for number in before} == before
 
 
+@pytest.mark.usefixtures("hang_up_counts")
 @pytest.mark.parametrize(
     "numbers",
     [

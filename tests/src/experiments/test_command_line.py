@@ -20,7 +20,7 @@ def test_settings_add_up():
     ("arguments", "message"),
     [
         (["-e", "demo"], "required: -sb"),
-        (["-sb", "runs", "-nw", "-1"], "-nw is -1; expected 0 or more"),
+        (["-sb", "runs", "-nw", "-1"], "-nw is -1; expected 0 to 1000"),
         (["-sb", "runs", "-r", "2"], "-r"),
         (["-sb", "runs", "--precision", "8"], "--precision"),
         (["-sb", "runs", "--tensorbord"], "--tensorbord; did you mean --tensorboard?"),
