@@ -4,6 +4,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import itertools
 import os
 import pickle
 import secrets
@@ -65,6 +66,18 @@ def csv_text(header: Iterable[str], rows: Iterable[Iterable]) -> str:
     text = io.StringIO(newline="")
     write_csv(text, [header, *rows])
     return text.getvalue()
+
+
+def write_table(path: Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
+    r"""Write a table as CSV in UTF-8, row by row. A name that is no text is written with its bytes as ``\udcXX``."""
+
+    def write(file: BinaryIO) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+        write_csv(text, itertools.chain([header], rows))
+        text.flush()
+        text.detach()
+
+    write_whole(path, write)
 
 
 def write_csv(file: TextIO, rows: Iterable[Iterable]) -> None:

@@ -1,13 +1,10 @@
 """Count on many image files: tables, overlays and files for annotation tools."""
 
-import io
-import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
@@ -19,7 +16,7 @@ from lcfcn.counting.image_files import image_size, read_image
 from lcfcn.counting.journal import Journal, stat_of
 from lcfcn.counting.result import COUNTS, COUNTS_HEADER, POINTS, POINTS_HEADER, Result
 from lcfcn.errors import UserError, one_line
-from lcfcn.files import make_folder, write_bytes, write_csv, write_whole
+from lcfcn.files import make_folder, write_bytes, write_table
 from lcfcn.names import file_name, printable
 from lcfcn.stopping import Stopped
 
@@ -155,7 +152,7 @@ class Outputs:
             (FAILED, FAILED_HEADER, self._failed_rows),
         )
         for name, header, rows in tables:
-            write_whole(self.out / name, lambda file, h=header, r=rows: _write_rows(file, h, r()))
+            write_table(self.out / name, header, rows())
         if "cvat" in self.exports:
             images = [
                 ImagePoints(e["image"], tuple(e["size"]), [(x, y, label) for x, y, label, *_ in e["points"]])
@@ -202,14 +199,6 @@ def labelme_names(names: Iterable[str]) -> dict[str, Path]:
 def _write_text(target: Path, data: bytes) -> None:
     make_folder(target.parent)
     write_bytes(target, data)
-
-
-def _write_rows(file: BinaryIO, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
-    r"""Write a table in UTF-8. A name that is no text is written with its bytes as ``\udcXX``."""
-    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-    write_csv(text, itertools.chain([header], rows))
-    text.flush()
-    text.detach()
 
 
 def count_files(names: list[str], counter: Counter, outputs: Outputs, reading: Reading, *, batch_size: int = 1) -> None:

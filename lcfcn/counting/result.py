@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from PIL import Image
 from lcfcn.counting import drawing
 from lcfcn.counting.pixels import zoom_factors
 from lcfcn.errors import UserError
-from lcfcn.files import csv_cell, csv_text, make_folder, write_bytes
+from lcfcn.files import csv_cell, make_folder, write_table
 from lcfcn.names import file_name
 
 if TYPE_CHECKING:
@@ -192,8 +191,3 @@ def _read_rows(path: Path, header: tuple[str, ...]) -> list[list[str]]:
     if not found or tuple(found[0]) != header:
         raise UserError(f"{path} is another table; expected the header {','.join(header)}: choose another folder")
     return found[1:]
-
-
-def write_table(path: Path, header: tuple[str, ...], rows: Iterable[Iterable]) -> None:
-    r"""Write a table in UTF-8. A name that is no text is written with its bytes as ``\udcXX``."""
-    write_bytes(path, csv_text(header, rows).encode(errors="backslashreplace"))
